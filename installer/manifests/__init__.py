@@ -1,0 +1,169 @@
+"""What each role says about itself: packages, secrets, certificates, ports, data.
+
+`roles/<role>/meta/sitewright.yml` is the one place where the rest of the house learns about a
+role, so everything derived from it (bundle, vault, certificates, preflight, docs) stays in step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from installer.documents import Document, DocumentError, Problem, read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ALL_HOSTS: Final = "all"
+CONTROLLER: Final = "controller"
+
+Usage = Literal["server", "client"]
+ExtraName = Literal["public_name", "virtual_ip"]
+Protocol = Literal["tcp", "udp", "vrrp"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretSpec:
+    """A secret the site gets once, kept in its vault as `vault_<name>`."""
+
+    name: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSpec:
+    """A key pair each host of the role's group needs."""
+
+    service: str
+    usages: tuple[Usage, ...]
+    names: tuple[ExtraName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSpec:
+    """Something that listens, who may talk to it, and how it is protected."""
+
+    port: int
+    protocol: Protocol
+    purpose: str
+    sources: tuple[str, ...]
+    tls: Literal["1.3", "none"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleManifest:
+    """All that others may know about a role.
+
+    Attributes:
+        role: Name of the role.
+        path: The manifest's file.
+        group: Inventory group whose hosts get the role, or `all`.
+        packages: Debian packages, the payloads' among them.
+        early_files: Files, by path, that must be there before the packages are installed.
+        secrets: Secrets by name, without the `vault_` in front.
+        certificates: Certificates by service.
+        ports: Everything that listens.
+        data_directories: Where data lives that must not be lost.
+        fsync_directories: Directories whose disk must be quick to sync.
+    """
+
+    role: str
+    path: Path
+    group: str
+    packages: tuple[str, ...]
+    early_files: Mapping[str, str]
+    secrets: Mapping[str, SecretSpec]
+    certificates: Mapping[str, CertificateSpec]
+    ports: tuple[PortSpec, ...]
+    data_directories: tuple[str, ...]
+    fsync_directories: tuple[str, ...]
+
+
+def load_manifests(root: Path, *, checked: bool = False) -> dict[str, RoleManifest]:
+    """Read the manifest of every role under `root`/roles, by role name.
+
+    Args:
+        root: The checkout.
+        checked: The installer has read them before in this run, so their form needs no second look.
+            For filter plugins, which run once per task and host: the look costs 0.13 s.
+
+    Raises:
+        DocumentError: With everything that is wrong in any of them.
+    """
+    manifests: dict[str, RoleManifest] = {}
+    problems: list[Problem] = []
+    for path in sorted((root / "roles").glob("*/meta/sitewright.yml")):
+        role = path.parent.parent.name
+        try:
+            document = read_document(path)
+            if not checked:
+                _check(document)
+            manifests[role] = _manifest(role, document)
+        except DocumentError as error:
+            problems += error.problems
+    problems += _contradictions(manifests)
+    if problems:
+        raise DocumentError(problems)
+    return manifests
+
+
+def roles_of(manifests: Mapping[str, RoleManifest], groups: tuple[str, ...]) -> list[RoleManifest]:
+    """The roles a host in these groups gets, by name."""
+    return [manifests[role] for role in sorted(manifests) if manifests[role].group in (ALL_HOSTS, *groups)]
+
+
+def _check(document: Document) -> None:
+    from installer.manifests.schema import check  # noqa: PLC0415  see `checked` above
+
+    check(document)
+
+
+def _manifest(role: str, document: Document) -> RoleManifest:
+    said: dict[str, Any] = document.value
+    return RoleManifest(
+        role=role,
+        path=document.path,
+        group=said["group"],
+        packages=tuple(said.get("packages", ())),
+        early_files=said.get("early_files", {}),
+        secrets={name: SecretSpec(name=name, length=spec["length"]) for name, spec in said.get("secrets", {}).items()},
+        certificates={
+            service: CertificateSpec(service=service, usages=tuple(spec["usages"]), names=tuple(spec.get("names", ())))
+            for service, spec in said.get("certificates", {}).items()
+        },
+        ports=tuple(_port(port) for port in said.get("ports", ())),
+        data_directories=tuple(said.get("data_directories", ())),
+        fsync_directories=tuple(said.get("fsync_directories", ())),
+    )
+
+
+def _port(said: dict[str, Any]) -> PortSpec:
+    return PortSpec(
+        port=said["port"],
+        protocol=said.get("protocol", "tcp"),
+        purpose=said["purpose"],
+        sources=tuple(said["from"]),
+        tls=said["tls"],
+        reason=said.get("reason", ""),
+    )
+
+
+def _contradictions(manifests: Mapping[str, RoleManifest]) -> list[Problem]:
+    """Two roles that claim one certificate, or one secret with two lengths."""
+    problems = []
+    certificates: dict[str, RoleManifest] = {}
+    secrets: dict[str, tuple[SecretSpec, RoleManifest]] = {}
+    for manifest in manifests.values():
+        for service in manifest.certificates:
+            other = certificates.setdefault(service, manifest)
+            if other is not manifest:
+                what = f"certificates.{service} is also declared by role {other.role}"
+                problems.append(Problem(str(manifest.path), what, "let one role declare it"))
+        for name, spec in manifest.secrets.items():
+            first, owner = secrets.setdefault(name, (spec, manifest))
+            if first != spec:
+                what = f"secrets.{name} has length {spec.length}, in role {owner.role} {first.length}"
+                problems.append(Problem(str(manifest.path), what, "agree on one length"))
+    return problems

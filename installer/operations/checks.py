@@ -1,0 +1,106 @@
+"""`preflight` and `verify`: ask, show the table, keep the evidence."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from installer.bundle import inspect
+from installer.errors import InstallerError, PreflightError, VerificationError
+from installer.operations.summary import Summary
+from installer.pki import issue_client
+from installer.preflight import run as run_preflight
+from installer.report.page import write
+from installer.verify import run as run_verification
+from installer.verify.subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from installer.operations.context import OperationContext
+    from installer.report import Report
+
+_COLUMNS: Final = ("check", "host", "measured", "wanted", "verdict", "what to do or to know")
+_FAILED: Final = "failed"
+
+
+def preflight(context: OperationContext) -> Report:
+    """Are the hosts fit? Asks them, changes nothing."""
+    return run_preflight(context.site, manifests=context.manifests, ssh=context.ssh, report=context.terminal.say)
+
+
+def verify(context: OperationContext) -> Report:
+    """Does the site do what it must? Asked from the user's side."""
+    with subject_of(context) as subject:
+        return run_verification(subject, report=context.terminal.say)
+
+
+def require(context: OperationContext, report: Report, *, kind: str, everything: bool = False) -> Path:
+    """Show a report and keep it; go on only when nothing in it failed.
+
+    Args:
+        context: The opened site.
+        report: The report.
+        kind: `preflight` or `evidence`: name of the files.
+        everything: Show what passed as well.
+
+    Returns:
+        The page for people; the JSON file is beside it.
+
+    Raises:
+        PreflightError: If a host is not fit.
+        VerificationError: If the site does not do what it must.
+    """
+    _, page = write(report, context.state / "evidence", kind)
+    rows = [row for row in report.rows if everything or row[4] == _FAILED]
+    if rows:
+        context.terminal.table(_COLUMNS, rows)
+    counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts().items() if number)
+    context.terminal.say(f"{report.title.lower()} of {report.site}: {counts} in {report.seconds:.1f} s ({page})")
+    if report.ok:
+        return page
+    error = PreflightError if kind == "preflight" else VerificationError
+    raise error(
+        f"{report.title.lower()}: {len(report.failed)} of {len(report.results)} checks failed on {report.site}",
+        hint="do what the table says and run the same command again",
+    )
+
+
+@contextmanager
+def subject_of(context: OperationContext) -> Iterator[Subject]:
+    """The site as a verification sees it, with a certificate that is gone when the block ends."""
+    packages = {entry.name: entry.version for entry in inspect(context.bundle).packages}
+    passphrase = context.secrets["ca_passphrase"]
+    with issue_client(context.authority, passphrase, "verify") as client:
+        yield Subject(
+            site=context.site.resolved(),
+            secrets=context.secrets,
+            manifests=context.manifests,
+            ca=client.ca,
+            client_certificate=client.certificate,
+            client_key=client.key,
+            ssh=context.ssh,
+            packages=packages,
+        )
+
+
+def run_alone(context: OperationContext) -> None:
+    """`preflight` or `verify` as an operation of its own: the whole table, or the JSON object.
+
+    Raises:
+        PreflightError: If preflight failed.
+        VerificationError: If verify failed.
+    """
+    request = context.request
+    report, kind = (preflight(context), "preflight") if request.verb == "preflight" else (verify(context), "evidence")
+    summary = Summary(operation=request.verb, site=context.site.name, started=request.started)
+    summary.result = "done" if report.ok else _FAILED
+    summary.more = {"report": report.to_json()}
+    try:
+        page = require(context, report, kind=kind, everything=True)
+    except InstallerError as error:
+        context.terminal.document(summary.to_json(error))
+        raise
+    summary.more["page"] = str(page)
+    context.terminal.document(summary.to_json())

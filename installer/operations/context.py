@@ -1,0 +1,230 @@
+"""What an operation works with: the site, its secrets, and the means to act on its hosts."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from installer.manifests import load_manifests
+from installer.pki import Wanted, certificates_wanted, ensure_authority, read_given
+from installer.preflight import CHECKS
+from installer.rehearsal.access import ssh_argv
+from installer.rehearsal.lifecycle import find
+from installer.runner import Runner, RunnerSettings, mitogen_available, sockets_folder
+from installer.secrets import (
+    VAULT_PREFIX,
+    catalog,
+    ensure_vault,
+    read_vault,
+    redactions,
+    rehearsal_password,
+    resolve_password,
+    vault_client,
+)
+from installer.site import load_site, runtime
+from installer.site.runtime import RehearsalConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from installer.manifests import RoleManifest
+    from installer.operations.request import Request, StrategyChoice
+    from installer.paths import Paths
+    from installer.rehearsal.model import Rehearsal
+    from installer.runner import Strategy
+    from installer.site import Host, Site
+    from installer.terminal import Terminal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationContext:
+    """An opened site.
+
+    Attributes:
+        request: What was asked for.
+        paths: Where things are on the controller.
+        terminal: The one writer.
+        site: The site.
+        manifests: The roles' manifests by role.
+        state: Folder of this site's (or rehearsal's) journal, runs, facts and evidence.
+        secrets: The vault's values, named without their prefix.
+        ssh: Host to the command that logs into it.
+        rehearsal: The throwaway hosts, when these are the ones worked on.
+        runner: Runs playbooks on the site's hosts.
+    """
+
+    request: Request
+    paths: Paths
+    terminal: Terminal
+    site: Site
+    manifests: Mapping[str, RoleManifest]
+    state: Path
+    secrets: Mapping[str, str] = field(repr=False)
+    ssh: Mapping[str, tuple[str, ...]]
+    rehearsal: Rehearsal | None
+    runner: Runner
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle to install from."""
+        return self.request.bundle or self.paths.bundle
+
+    @property
+    def authority(self) -> Path:
+        """Folder of the site's certificate authority."""
+        return self.state / "pki"
+
+
+def load(request: Request, paths: Paths) -> tuple[Site, Mapping[str, RoleManifest]]:
+    """Read and check the site; nothing is made or touched.
+
+    Raises:
+        ConfigurationError: With everything that is wrong.
+    """
+    manifests = load_manifests(paths.root)
+    site = load_site(
+        request.inventory_folder(paths), manifests=manifests, rehearsal=request.rehearse, check_ids=set(CHECKS)
+    )
+    return site, manifests
+
+
+def state_folder(site: Site, paths: Paths) -> Path:
+    """Where a site's journal and all that belongs to it is kept."""
+    return paths.rehearsal(site.name) if site.rehearsal else paths.site_state(site.name)
+
+
+@contextmanager
+def opened(request: Request, paths: Paths, terminal: Terminal) -> Iterator[OperationContext]:
+    """Open a site for as long as the block runs: secrets, authority, inventory, runner.
+
+    Raises:
+        ConfigurationError: If anything the operator gave cannot be used.
+    """
+    site, manifests = load(request, paths)
+    state = state_folder(site, paths)
+    rehearsal, connection = _rehearsal(site, paths)
+    password, vault = _vault_password(request, site, state)
+    terminal.hide([password])
+    secrets = _secrets(vault, password, manifests, terminal)
+    terminal.hide(redactions(secrets.values()))
+    ensure_authority(state / "pki", secrets["ca_passphrase"], name=site.name)
+    _check_given_certificates(site, manifests)
+    extra = {
+        "sitewright_bundle_dir": str((request.bundle or paths.bundle).absolute()),
+        "sitewright_pki_dir": str(state / "pki"),
+    }
+    inventory = runtime.write(site, state / "inventory", vault_file=vault, extra=extra, connection=connection)
+    with ExitStack() as stack:
+        client = stack.enter_context(vault_client(password))
+        runner = Runner(
+            RunnerSettings(
+                root=paths.root,
+                inventory=inventory,
+                vault_password_client=client.script,
+                facts=state / "facts",
+                sockets=sockets_folder(state),
+                forks=max(5, len(site.hosts)),
+                strategy=chosen_strategy(request.strategy),
+                environment=client.environment,
+            ),
+            redact=terminal.redact,
+        )
+        stack.callback(runner.close)
+        stack.enter_context(terminal.logging_to(state / "log.jsonl"))
+        terminal.note("begin", command=request.command, process=os.getpid())
+        yield OperationContext(
+            request=request,
+            paths=paths,
+            terminal=terminal,
+            site=site,
+            manifests=manifests,
+            state=state,
+            secrets=secrets,
+            ssh=_logins(site, rehearsal),
+            rehearsal=rehearsal,
+            runner=runner,
+        )
+
+
+def chosen_strategy(choice: StrategyChoice) -> Strategy:
+    """The fast strategy when it is installed, unless the operator chose."""
+    if choice == "auto":
+        return "mitogen" if mitogen_available() else "stock"
+    return choice
+
+
+def _rehearsal(site: Site, paths: Paths) -> tuple[Rehearsal | None, RehearsalConnection | None]:
+    """The throwaway hosts and how to reach them; nothing for a real site."""
+    if not site.rehearsal:
+        return None, None
+    rehearsal = find(site.name, paths)
+    connection = RehearsalConnection(
+        user=rehearsal.user, private_key=rehearsal.private_key, known_hosts=rehearsal.known_hosts
+    )
+    return rehearsal, connection
+
+
+def _logins(site: Site, rehearsal: Rehearsal | None) -> dict[str, tuple[str, ...]]:
+    """For each host the command that logs into it and runs what follows."""
+    if rehearsal is not None:
+        return {name: tuple(ssh_argv(rehearsal, name)) for name in site.hosts}
+    return {name: tuple(_login(host)) for name, host in site.hosts.items()}
+
+
+def _login(host: Host) -> list[str]:
+    """OpenSSH with the connection variables of the inventory, as Ansible would call it."""
+    given = {key: str(value) for key, value in host.connection.items()}
+    argv = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+    for variable in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
+        argv += shlex.split(given.get(variable, ""))
+    if key := given.get("ansible_ssh_private_key_file") or given.get("ansible_private_key_file"):
+        argv += ["-i", str(Path(key).expanduser())]
+    if port := given.get("ansible_port"):
+        argv += ["-p", port]
+    address = given.get("ansible_host", str(host.address))
+    user = given.get("ansible_user")
+    return [*argv, f"{user}@{address}" if user else address, "--"]
+
+
+def _vault_password(request: Request, site: Site, state: Path) -> tuple[str, Path]:
+    """The vault's password and file: in the inventory, or with the rehearsal it belongs to."""
+    if site.rehearsal:
+        return rehearsal_password(state / "vault-password").value, state / "vault.yml"
+    vault = site.path / "vault.yml"
+    password = resolve_password(
+        site=site.name,
+        option=request.vault_password_file,
+        prompt=getpass.getpass if sys.stdin.isatty() else None,
+        confirm=not vault.exists(),
+    )
+    return password.value, vault
+
+
+def _secrets(vault: Path, password: str, manifests: Mapping[str, RoleManifest], terminal: Terminal) -> dict[str, str]:
+    """The site's secrets; those it lacks are made."""
+    if ensure_vault(vault, password, catalog(manifests)):
+        terminal.say(f"wrote new secrets to {vault}")
+    values = read_vault(vault, password)
+    return {name.removeprefix(VAULT_PREFIX): str(value) for name, value in values.items()}
+
+
+def _check_given_certificates(site: Site, manifests: Mapping[str, RoleManifest]) -> None:
+    """Look at the hospital's own certificates, when it gives some."""
+    if site.certificates_directory is None:
+        return
+
+    resolved = site.resolved()
+    wanted = {
+        host: {
+            service: Wanted.from_variables(want)
+            for service, want in certificates_wanted(resolved, host, manifests).items()
+        }
+        for host in site.hosts
+    }
+    read_given(site.certificates_directory, wanted)

@@ -1,0 +1,95 @@
+"""`plan`: what an install would change, on a bare site as on a running one; changes nothing."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from installer.errors import InstallerError
+from installer.journal import DONE
+from installer.operations.install import verify_bundle
+from installer.operations.stage_runs import Watcher, gather_facts, remove_old_runs, require_done, run_graph
+from installer.operations.summary import Summary
+from installer.orphans import end_orphans
+from installer.site_lock import site_lock
+from installer.stages import STAGES, check_stages
+
+if TYPE_CHECKING:
+    from installer.operations.context import OperationContext
+    from installer.playbook_events import TaskEvent
+
+VERB: Final = "plan"
+
+
+class _Changes:
+    """What would change: task by task, with the hosts it concerns, in the order of the stages."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[tuple[str, str], list[str]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, stage: str, event: TaskEvent) -> None:
+        """Take in a task's result; called from the stages' threads."""
+        if event.outcome == "changed":
+            with self._lock:
+                self._hosts.setdefault((stage, event.task), []).append(event.host)
+
+    def rows(self) -> list[tuple[str, str, list[str]]]:
+        """Stage, task, hosts."""
+        order = {stage.name: index for index, stage in enumerate(STAGES)}
+        found = [(stage, task, sorted(hosts)) for (stage, task), hosts in self._hosts.items()]
+        return sorted(found, key=lambda row: order[row[0]])
+
+
+def plan(context: OperationContext) -> None:
+    """Run every stage in check mode and tell what it would change.
+
+    Raises:
+        InstallerError: If that cannot be told.
+    """
+    summary = Summary(operation=VERB, site=context.site.name, started=context.request.started)
+    changes = _Changes()
+    try:
+        with site_lock(context.state, site=context.site.name, purpose=VERB):
+            _plan(context, summary, changes)
+    except InstallerError as error:
+        _finish(context, summary, changes, error)
+        raise
+    summary.result = DONE
+    _finish(context, summary, changes, None)
+
+
+def _plan(context: OperationContext, summary: Summary, changes: _Changes) -> None:
+    root, runs = context.paths.root, context.state / "runs"
+    check_stages(STAGES, root)
+    end_orphans(runs, say=context.terminal.say)
+    verify_bundle(context)
+    folder = runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-plan"
+    summary.more["log_folder"] = str(folder)
+    remove_old_runs(runs)
+    context.terminal.step(f"Finding out what an install would change on {context.site.name}")
+    gather_facts(context, folder, summary)
+    run_graph(context, folder=folder, summary=summary, watcher=Watcher(task=changes.take), check=True)
+    require_done(context, summary)
+
+
+def _finish(context: OperationContext, summary: Summary, changes: _Changes, error: InstallerError | None) -> None:
+    terminal = context.terminal
+    rows = changes.rows()
+    would_change: list[dict[str, Any]] = [{"stage": stage, "task": task, "hosts": hosts} for stage, task, hosts in rows]
+    summary.more["would_change"] = would_change
+    terminal.document(summary.to_json(error))
+    if terminal.output == "json":
+        return
+    if rows:
+        terminal.table(("stage", "would change", "on"), [(stage, task, " ".join(hosts)) for stage, task, hosts in rows])
+    if error is not None:
+        summary.print(terminal)
+        return
+    hosts = sorted({host for _stage, _task, names in rows for host in names})
+    terminal.result(
+        f"an install would change {len(rows)} thing(s) on {len(hosts)} of {len(context.site.hosts)} host(s);"
+        " nothing was changed now"
+    )
+    terminal.result(f"the files' differences are in {summary.more['log_folder']}/<stage>/output.log")

@@ -1,0 +1,60 @@
+"""What the operator asked for; light enough to be loaded before it is known whether anything is done."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from installer.paths import Paths
+
+StrategyChoice = Literal["auto", "mitogen", "stock"]
+INSIDE_VARIABLE: Final = "SITEWRIGHT_INSIDE"
+STARTED_VARIABLE: Final = "SITEWRIGHT_STARTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the operator asked for.
+
+    Attributes:
+        verb: The operation's name, as shown and recorded.
+        inventory: SITE as given: a folder's name under inventories/ or a path.
+        arguments: The command line, to carry on with and to enter a rehearsal with.
+        rehearse: Work on throwaway hosts instead of the real ones.
+        strategy: Which of Ansible's strategies; `auto` takes the fast one when it is there.
+        stages_at_once: Most stages that run at the same time.
+        start_over: Forget an unfinished operation.
+        vault_password_file: Where the vault password is, if it was said.
+        bundle: The bundle, if another than the usual one was named.
+        bundle_key: The publisher's public key, if it was given.
+        mirror: Debian archive to build from, if another than the controller's.
+        started: Moment of the start in seconds since the epoch.
+    """
+
+    verb: str
+    inventory: str
+    arguments: tuple[str, ...]
+    rehearse: bool = False
+    strategy: StrategyChoice = "auto"
+    stages_at_once: int = 4
+    start_over: bool = False
+    vault_password_file: Path | None = None
+    bundle: Path | None = None
+    bundle_key: Path | None = None
+    mirror: str = ""
+    started: float
+
+    @property
+    def command(self) -> str:
+        """The command line as the operator would type it again."""
+        return shlex.join(("./install", *self.arguments))
+
+    def inventory_folder(self, paths: Paths) -> Path:
+        """The inventory's folder."""
+        given = Path(self.inventory)
+        if "/" in self.inventory or given.is_absolute():
+            return given.resolve()
+        return paths.root / "inventories" / self.inventory

@@ -1,0 +1,166 @@
+"""Run the graph of stages on a site: with a journal to install, in check mode to plan."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from installer.errors import InterruptedRunError, PlaybookError
+from installer.journal import DONE, INTERRUPTED
+from installer.progress import progress_for
+from installer.stages import STAGES, Stage, hosts_of, run_stages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
+    from types import FrameType
+
+    from installer.operations.context import OperationContext
+    from installer.operations.summary import Summary
+    from installer.playbook_events import TaskEvent
+    from installer.runner import PlaybookResult, Runner
+
+_KEPT_RUNS: Final = 20
+
+
+def gather_facts(context: OperationContext, folder: Path, summary: Summary) -> None:
+    """Read the hosts' facts into the cache.
+
+    Raises:
+        PlaybookError: If a host does not answer.
+        InterruptedRunError: If the operator stopped it.
+    """
+    context.terminal.say(f"reading the facts of {len(context.site.hosts)} host(s)")
+    with stoppable(context.runner):
+        playbook = context.paths.root / "playbooks" / "gather-facts.yml"
+        result = context.runner.run(playbook, folder=folder / "facts", report=lambda _event: None)
+    summary.add("facts", result)
+    require_done(context, summary)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watcher:
+    """Who is told of what happens in the graph.
+
+    Attributes:
+        begun: A stage is about to start.
+        task: A task began or ended; called from the stage's own thread.
+        ended: A stage ended.
+    """
+
+    begun: Callable[[Stage], None] = lambda _stage: None
+    task: Callable[[str, TaskEvent], None] = lambda _stage, _event: None
+    ended: Callable[[Stage, PlaybookResult], None] = lambda _stage, _result: None
+
+
+def run_graph(
+    context: OperationContext,
+    *,
+    folder: Path,
+    summary: Summary,
+    watcher: Watcher,
+    done: Collection[str] = (),
+    check: bool = False,
+) -> None:
+    """Run every stage that is not done; the caller looks at the summary for the outcome.
+
+    Args:
+        context: The opened site.
+        folder: Where the stages' logs go.
+        summary: Takes the results.
+        watcher: Is told of everything.
+        done: Names of the stages that need not run.
+        check: Only find out what would change; then every stage is tried, whatever became of others.
+    """
+    root, groups, hosts = context.paths.root, context.site.groups, tuple(context.site.hosts)
+    shown = {stage.name: hosts_of(stage, root, groups, hosts) for stage in STAGES}
+    before = {stage.name: "done before" for stage in STAGES if stage.name in done}
+    for name in before:
+        summary.add_step(name, "done before", 0)
+    with (
+        progress_for(
+            context.terminal, title=f"{summary.operation} {context.site.name}", hosts=hosts, stages=shown, done=before
+        ) as progress,
+        stoppable(context.runner),
+    ):
+
+        def work(stage: Stage) -> PlaybookResult:
+            def listen(event: TaskEvent) -> None:
+                progress.task(stage.name, event)
+                watcher.task(stage.name, event)
+
+            try:
+                return context.runner.run(stage.playbook(root), folder=folder / stage.name, report=listen, check=check)
+            except BaseException:
+                context.runner.stop()  # a defect in one thread must not leave the others at work
+                raise
+
+        def note_begin(stage: Stage) -> None:
+            watcher.begun(stage)
+            progress.begin(stage.name)
+
+        def note_end(stage: Stage, result: PlaybookResult) -> None:
+            watcher.ended(stage, result)
+            progress.end(stage.name, result)
+            summary.add(stage.name, result)
+
+        run_stages(
+            STAGES,
+            work,
+            done=done,
+            limit=min(context.request.stages_at_once, len(STAGES)),
+            keep_going=check,
+            begun=note_begin,
+            ended=note_end,
+        )
+    known = {line.name for line in summary.stages}
+    for stage in STAGES:
+        if stage.name not in known:
+            summary.add_step(stage.name, "not run", 0)
+    order = [stage.name for stage in STAGES]
+    summary.stages.sort(key=lambda line: order.index(line.name) if line.name in order else -1)
+
+
+def require_done(context: OperationContext, summary: Summary) -> None:
+    """Go on only when every stage so far is done.
+
+    Raises:
+        PlaybookError: If one failed.
+        InterruptedRunError: If the operator stopped it.
+    """
+    command = context.request.command
+    failed = [line.name for line in summary.stages if line.result not in {DONE, "done before", "not run"}]
+    if any(line.result == INTERRUPTED for line in summary.stages) or context.runner.is_stopping():
+        raise InterruptedRunError("interrupted; nothing runs any more", hint=f"carry on with: {command}")
+    if failed:
+        where = ", ".join(sorted({failure.host for failure in summary.failures if failure.host}))
+        raise PlaybookError(
+            f"failed in {', '.join(failed)}{' on ' + where if where else ''}",
+            hint=f"when the cause is mended, carry on with: {command}",
+        )
+
+
+@contextmanager
+def stoppable(runner: Runner) -> Iterator[None]:
+    """Turn Ctrl-C and the polite ways of killing into an orderly end of all playbooks."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        runner.stop()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def remove_old_runs(runs: Path) -> None:
+    """Keep the logs of the latest operations; their names begin with the time."""
+    if runs.is_dir():
+        for folder in sorted(runs.iterdir())[:-_KEPT_RUNS]:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,140 @@
+"""`status`: what runs now, and its health; reads only."""
+
+from __future__ import annotations
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from installer.errors import VerificationError
+from installer.journal import Journal
+from installer.operations.checks import subject_of
+from installer.operations.summary import Summary
+from installer.report import CheckResult, Verdict
+from installer.stages import STAGES
+from installer.verify import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from installer.operations.context import OperationContext
+    from installer.verify.subject import Subject
+
+VERB: Final = "status"
+# The parts of the verification that start nothing.
+_READ_ONLY: Final = ("database", "etcd", "cache", "broker", "listeners")
+_SSH_SECONDS: Final = 20
+_FIXED_LINES: Final = 4
+# One line each: systemd's verdict, since when the host is up, load, memory; then the failed units.
+_QUESTION: Final = (
+    "systemctl is-system-running || true; uptime -s; cut -d' ' -f1-3 /proc/loadavg;"
+    ' awk \'/MemTotal|MemAvailable/ {printf "%d ", $2/1024} END {print ""}\' /proc/meminfo;'
+    " systemctl list-units --failed --plain --no-legend --no-pager | cut -d' ' -f1"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """What a host says of itself."""
+
+    host: str
+    state: str
+    since: str = ""
+    load: str = ""
+    memory: str = ""
+    failed_units: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return self.state == "running" and not self.failed_units
+
+
+def status(context: OperationContext) -> None:
+    """Show the last operation, every host, and the health of every service.
+
+    Raises:
+        VerificationError: If something is not healthy.
+    """
+    terminal = context.terminal
+    summary = Summary(operation=VERB, site=context.site.name, started=context.request.started)
+    with ThreadPoolExecutor(max_workers=max(1, len(context.ssh))) as pool:
+        hosts = list(pool.map(lambda item: _ask(*item), context.ssh.items()))
+    last = Journal(context.state / "journal.jsonl").last("install")
+    if last is None:
+        operation = "nothing was installed by this controller"
+    else:
+        operation = (
+            f"install begun {last.started:%Y-%m-%d %H:%M} UTC: {last.result or 'not finished'},"
+            f" {len(last.done_stages)} of {len(STAGES)} stages done"
+        )
+    terminal.result(operation)
+    terminal.table(
+        ("host", "state", "up since", "load", "memory free/all MB", "failed units"),
+        [(each.host, each.state, each.since, each.load, each.memory, " ".join(each.failed_units)) for each in hosts],
+    )
+    unhealthy = [each.host for each in hosts if not each.ok]
+    summary.more = {"last_operation": operation, "hosts_now": [asdict(each) for each in hosts]}
+    if last is not None and last.done_stages:
+        unhealthy += _services(context, summary)
+    summary.result = "failed" if unhealthy else "done"
+    if not unhealthy:
+        terminal.document(summary.to_json())
+        return
+    error = VerificationError(
+        f"not healthy on {context.site.name}: {', '.join(dict.fromkeys(unhealthy))}",
+        hint=f"see the tables; `./install --inventory {context.request.inventory}` repairs what drifted",
+    )
+    terminal.document(summary.to_json(error))
+    raise error
+
+
+def _services(context: OperationContext, summary: Summary) -> list[str]:
+    """Health of the services as they tell it themselves; names of what is not healthy."""
+    with subject_of(context) as subject, ThreadPoolExecutor(max_workers=len(_READ_ONLY)) as pool:
+        results = [result for found in pool.map(lambda name: _health(name, subject), _READ_ONLY) for result in found]
+    context.terminal.table(
+        ("service", "host", "measured", "verdict"),
+        [(result.check, result.host, result.measured, str(result.verdict)) for result in results],
+    )
+    summary.more["services"] = [asdict(result) | {"verdict": str(result.verdict)} for result in results]
+    return [result.check for result in results if not result.ok]
+
+
+def _health(name: str, subject: Subject) -> list[CheckResult]:
+    """One part of the verification; when it cannot be asked, that is the result."""
+    try:
+        return CHECKS[name](subject)
+    except Exception as error:
+        return [
+            CheckResult(
+                check=f"{name}.answers",
+                host=subject.name,
+                measured=f"{type(error).__name__}: {str(error).strip()[:300]}",
+                wanted="an answer",
+                verdict=Verdict.FAILED,
+            )
+        ]
+
+
+def _ask(host: str, login: Sequence[str]) -> HostState:
+    try:
+        answer = subprocess.run(  # noqa: S603 - argv is built from the inventory's own connection settings
+            [*login, _QUESTION], capture_output=True, text=True, timeout=_SSH_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return HostState(host=host, state="unreachable")
+    lines = answer.stdout.splitlines()
+    if answer.returncode != 0 or len(lines) < _FIXED_LINES:
+        return HostState(host=host, state="unreachable")
+    state, since, load, memory, *failed_units = lines
+    total, _, available = memory.strip().partition(" ")
+    return HostState(
+        host=host,
+        state=state,
+        since=since,
+        load=load,
+        memory=f"{available}/{total}",
+        failed_units=tuple(failed_units),
+    )

@@ -1,0 +1,18 @@
+"""A site's certificates: the private authority, the hospital's own, and what each host needs."""
+
+from installer.manifests.certificates import Wanted, certificates_wanted
+from installer.pki.authority import Authority, AuthorityError, ensure_authority, open_authority
+from installer.pki.client import ClientCertificate, issue_client
+from installer.pki.given import read_given
+
+__all__ = [
+    "Authority",
+    "AuthorityError",
+    "ClientCertificate",
+    "Wanted",
+    "certificates_wanted",
+    "ensure_authority",
+    "issue_client",
+    "open_authority",
+    "read_given",
+]

@@ -1,0 +1,191 @@
+"""What a running playbook tells: task by task, as sums, and why it failed."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from installer.journal import HostTally
+from installer.terminal import without_escapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+Outcome = Literal["started", "ok", "changed", "skipped", "failed", "ignored", "unreachable"]
+
+HIDDEN_FAILURES: Final = "hidden-failures.jsonl"
+_OUTCOMES: Final[Mapping[str, Outcome]] = {
+    "runner_on_start": "started",
+    "runner_on_ok": "ok",
+    "runner_on_skipped": "skipped",
+    "runner_on_failed": "failed",
+    "runner_on_unreachable": "unreachable",
+}
+_LONGEST_REASON: Final = 700
+_LAST_LINES: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEvent:
+    """One task began or ended on one host."""
+
+    host: str
+    task: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a host failed, in words that may be shown.
+
+    Attributes:
+        host: Host it failed on; empty when Ansible itself failed.
+        task: Name of the task.
+        reason: What the module said, or what can be told of a hidden result.
+        advice: What to do, when the reason alone does not tell.
+    """
+
+    host: str
+    task: str
+    reason: str
+    advice: str = ""
+
+
+class Listener:
+    """Follows the events of one playbook: writes the log, counts, remembers failures."""
+
+    def __init__(self, folder: Path, *, report: Callable[[TaskEvent], None], redact: Callable[[str], str]) -> None:
+        """Write into this folder."""
+        self.log = folder / "output.log"
+        self._hidden = folder / HIDDEN_FAILURES
+        self._report = report
+        self._redact = redact
+        self._counts: dict[str, dict[str, int]] = {}
+        self._stats: dict[str, dict[str, int]] | None = None
+        self._failed: list[tuple[str, str, dict[str, Any]]] = []
+        self._last_lines: list[str] = []
+
+    def __enter__(self) -> Listener:
+        """Open the log."""
+        self._hidden.unlink(missing_ok=True)
+        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the log."""
+        self._file.close()
+
+    def take(self, raw: dict[str, Any]) -> bool:
+        """Take one event of ansible-runner's; false, so that it keeps no file of it."""
+        text = self._redact(without_escapes(raw.get("stdout") or "")).strip("\n")
+        if text:
+            self._file.write(text + "\n")
+            self._last_lines = [*self._last_lines, *text.splitlines()][-_LAST_LINES:]
+        data = raw.get("event_data") or {}
+        kind = raw.get("event", "")
+        if kind == "playbook_on_stats":
+            self._stats = {key: data.get(key) or {} for key in ("ok", "changed", "failures", "dark")}
+        elif kind in _OUTCOMES and "host" in data:
+            self._task(_OUTCOMES[kind], data)
+        return False
+
+    def _task(self, outcome: Outcome, data: dict[str, Any]) -> None:
+        host, result = data["host"], data.get("res") or {}
+        task = self._redact(f"{data['role']} : {data['task']}" if data.get("role") else str(data.get("task", "")))
+        if outcome == "ok" and result.get("changed"):
+            outcome = "changed"
+        elif outcome == "failed" and data.get("ignore_errors"):
+            outcome = "ignored"
+        elif outcome in {"failed", "unreachable"}:
+            self._failed.append((host, task, data))
+        counts = self._counts.setdefault(host, {})
+        counts[outcome] = counts.get(outcome, 0) + 1
+        self._report(TaskEvent(host=host, task=task, outcome=outcome))
+
+    def _failure(self, host: str, task: str, data: dict[str, Any]) -> Failure:
+        result = data.get("res") or {}
+        if "censored" not in result:
+            return Failure(host=host, task=task, reason=self._redact(reason_of(result)))
+        exit_code = self._hidden_exit_code(host, str(data.get("task_uuid", "")))
+        code = f" with exit code {exit_code}" if exit_code is not None else ""
+        module, role = data.get("task_action", "the module"), data.get("role")
+        look = f"look at the service's journal on {host}"
+        show = f"to see what it said, set {role}_hide_secrets: false in the site's group_vars for one run"
+        return Failure(
+            host=host,
+            task=task,
+            reason=f"{module} failed{code}; it handles a secret, so what it said is hidden",
+            advice=f"{look}; {show}" if role else look,
+        )
+
+    def _hidden_exit_code(self, host: str, task: str) -> int | None:
+        """What our callback plugin wrote down of a hidden result."""
+        if not self._hidden.exists():
+            return None
+        for line in self._hidden.read_text(encoding="utf-8").splitlines():
+            record: dict[str, Any] = json.loads(line)
+            if (record["host"], record["task"]) == (host, task):
+                code: int | None = record["rc"]
+                return code
+        return None
+
+    def tallies(self) -> dict[str, HostTally]:
+        """What was done on each host: Ansible's own sums, or what was seen if it did not get there."""
+        if self._stats is not None:
+            names = sorted(set().union(*self._stats.values()))
+            return {
+                name: HostTally(
+                    ok=self._stats["ok"].get(name, 0),
+                    changed=self._stats["changed"].get(name, 0),
+                    failed=self._stats["failures"].get(name, 0),
+                    unreachable=self._stats["dark"].get(name, 0),
+                )
+                for name in names
+            }
+        return {
+            host: HostTally(
+                ok=counts.get("ok", 0) + counts.get("changed", 0),
+                changed=counts.get("changed", 0),
+                failed=counts.get("failed", 0),
+                unreachable=counts.get("unreachable", 0),
+            )
+            for host, counts in self._counts.items()
+        }
+
+    def failures(self) -> tuple[Failure, ...]:
+        """Why hosts failed, without failures that a rescue mended; else Ansible's last words."""
+        tallies = self.tallies()
+        mine = [
+            self._failure(host, task, data)
+            for host, task, data in self._failed
+            if (tally := tallies.get(host)) is not None and tally.failed + tally.unreachable
+        ]
+        if mine:
+            return tuple(mine)
+        words = " ".join(line.strip() for line in self._last_lines if line.strip())
+        reason = words[-_LONGEST_REASON:] or "ansible-playbook ended without a word"
+        return (Failure(host="", task="", reason=reason),)
+
+
+def reason_of(result: Mapping[str, Any]) -> str:
+    """What a module said about its failure, in one line of bearable length."""
+    items = [item for item in result.get("results") or () if isinstance(item, dict) and item.get("failed")]
+    if items:
+        inner = items[0]
+        item = inner.get("item")
+        about = f"{item}: " if isinstance(item, str) else ""
+        return about + reason_of(inner)
+    parts: list[str] = []
+    for key in ("msg", "stderr", "module_stderr", "reason"):
+        value = result.get(key)
+        words = " ".join(str(value).split()) if value else ""
+        if words and not any(words in part for part in parts):
+            parts.append(words)
+    if not parts and result.get("stdout"):
+        parts.append(" ".join(str(result["stdout"]).split()))
+    text = "; ".join(parts) or "it gave no reason"
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 3] + "..."

@@ -1,0 +1,120 @@
+"""Is every host fit for what it shall carry? Read-only, before anything is touched."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from installer.manifests import roles_of
+from installer.preflight import hosts, network
+from installer.preflight.catalog import CHECKS, SIZES
+from installer.preflight.evaluate import Expectation, evaluate
+from installer.report import CheckResult, Report, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from installer.manifests import RoleManifest
+    from installer.site.model import Site, Waiver
+
+__all__ = ["CHECKS", "run"]
+
+REHEARSAL_NOTE: Final = "waived: a rehearsal host shares this controller's cores, memory and disk"
+_STEP_FIXES: Final = {
+    "ssh": "log in by hand with the inventory's user and key; check ansible_host, ansible_user and known_hosts",
+    "sudo": "give the inventory's user sudo without a password",
+    "python": "install python3 on the host",
+    "probe": "this is a defect of the installer: report it with this line",
+}
+
+
+def run(
+    site: Site,
+    *,
+    manifests: Mapping[str, RoleManifest],
+    ssh: Mapping[str, Sequence[str]],
+    report: Callable[[str], None],
+) -> Report:
+    """Ask every host, then let the hosts try each other, and judge.
+
+    Args:
+        site: The site.
+        manifests: The roles' manifests: ports, directories.
+        ssh: Host to the argv prefix that runs a command there.
+        report: Told of each step.
+    """
+    started = datetime.now(UTC)
+    clock = time.monotonic()
+    resolved = site.resolved()
+    report(f"preflight: asking {len(resolved['hosts'])} hosts")
+    before = time.time()
+    answers = hosts.ask(ssh, {host: _order(resolved, manifests, host) for host in resolved["hosts"]})
+    span = (before, time.time())
+    results: list[CheckResult] = []
+    facts: dict[str, Mapping[str, Any]] = {}
+    for host, answer in answers.items():
+        if answer.step:
+            results.append(_unasked(answer))
+            continue
+        facts[host] = answer.data
+        ports = [port.port for port in network.ports_of(resolved, manifests, host)]
+        results += evaluate(answer.data, Expectation(site=resolved, host=host, ports=ports, time_span=span))
+    if len(facts) > 1:
+        report(f"preflight: {len(facts)} hosts try each other")
+        results += network.check(resolved, manifests, ssh, facts)
+    today = datetime.now(UTC).date()
+    return Report(
+        title="Preflight",
+        site=site.name,
+        started=started,
+        seconds=time.monotonic() - clock,
+        results=tuple(waive(result, site.waivers, today, rehearsal=site.rehearsal) for result in results),
+    )
+
+
+def waive(result: CheckResult, waivers: Sequence[Waiver], today: Any, *, rehearsal: bool) -> CheckResult:
+    """Let a failed check pass when somebody said why and until when, or when it is about a rehearsal's size."""
+    if result.ok:
+        return result
+    if rehearsal and result.check in SIZES:
+        return replace(result, verdict=Verdict.WAIVED, fix="", note=REHEARSAL_NOTE)
+    for waiver in waivers:
+        if waiver.check == result.check and waiver.host in (None, result.host) and waiver.expires >= today:
+            note = f"waived until {waiver.expires}: {waiver.reason} ({waiver.source})"
+            return replace(result, verdict=Verdict.WAIVED, note=note)
+    return result
+
+
+def _order(site: Mapping[str, Any], manifests: Mapping[str, RoleManifest], host: str) -> dict[str, Any]:
+    """What one host is asked to measure."""
+    known = site["hosts"][host]
+    roles = roles_of(manifests, tuple(known["groups"]))
+    data = sorted({path for role in roles for path in role.data_directories})
+    others = {
+        name: other["address"]
+        for short, other in site["hosts"].items()
+        for name in (short, other["fqdn"])
+        if short != host
+    }
+    return {
+        "do": "facts",
+        "address": known["address"],
+        "directories": ["/", *data],
+        "data_directories": data,
+        "fsync_directories": sorted({path for role in roles for path in role.fsync_directories}),
+        "names": [*others, site["public_name"]],
+    }
+
+
+def _unasked(answer: hosts.Answer) -> CheckResult:
+    """A host that could not be asked, with the step at which that failed."""
+    return CheckResult(
+        check=f"connection.{answer.step}" if answer.step != "probe" else "connection.python",
+        host=answer.host,
+        measured=answer.error,
+        wanted="an answer",
+        verdict=Verdict.FAILED,
+        fix=_STEP_FIXES[answer.step],
+    )

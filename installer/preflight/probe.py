@@ -1,0 +1,232 @@
+"""Runs on a host, sent over SSH's standard input: measures and changes nothing that stays.
+
+Only the standard library, because a bare host has nothing else. One JSON line on standard input
+says what to do, one JSON line on standard output is the answer. `listen` keeps its sockets until its
+input ends or its time is up, so that nothing is left behind when the controller dies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+FSYNC_BYTES = 2300  # etcd's own write size, as in its disk guidance
+FSYNC_COUNT = 120
+FSYNC_SECONDS = 2.0
+CONNECT_SECONDS = 3.0
+GREETING = b"sitewright"
+
+
+def existing_parent(path: str) -> Path:
+    """The nearest folder of a path that is there already."""
+    folder = Path(path)
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
+
+
+def command(*argv: str) -> str:
+    """Output of a command, empty when it fails or does not exist."""
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    except OSError:
+        return ""
+
+
+def fsync_p99_ms(path: str) -> float:
+    """99th percentile of write + fdatasync on the disk that will carry a folder, in milliseconds."""
+    times = []
+    with tempfile.TemporaryFile(dir=existing_parent(path)) as stream:
+        end = time.monotonic() + FSYNC_SECONDS
+        while len(times) < FSYNC_COUNT and time.monotonic() < end:
+            start = time.perf_counter()
+            stream.write(b"\0" * FSYNC_BYTES)
+            stream.flush()
+            os.fdatasync(stream.fileno())
+            times.append((time.perf_counter() - start) * 1000)
+    return sorted(times)[max(0, int(len(times) * 0.99) - 1)]
+
+
+def listening() -> dict[str, list[str]]:
+    """TCP ports with listeners beyond loopback, and the processes behind them."""
+    found: dict[str, list[str]] = {}
+    for line in command("ss", "-Hltnp").splitlines():
+        fields = line.split()
+        address, _, port = fields[3].rpartition(":")
+        if address.strip("[]").startswith(("127.", "::1")):
+            continue
+        names = fields[5].split('"')[1::2] if len(fields) > 5 else []
+        found.setdefault(port, []).extend(names)
+    return found
+
+
+def interface(address: str) -> dict[str, object]:
+    """Name, MTU and speed (Mb/s) of the interface that carries the host's address."""
+    for line in command("ip", "-o", "-4", "address", "show").splitlines():
+        fields = line.split()
+        if fields[3].split("/")[0] == address:
+            folder = Path("/sys/class/net") / fields[1]
+            try:
+                speed = int((folder / "speed").read_text().strip())
+            except (OSError, ValueError):
+                speed = -1
+            return {"name": fields[1], "mtu": int((folder / "mtu").read_text()), "speed_mbit": speed}
+    return {"name": "", "mtu": 0, "speed_mbit": -1}
+
+
+def resolve(names: list[str]) -> dict[str, str]:
+    """What each name resolves to; empty for none."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = socket.gethostbyname(name)
+        except OSError:
+            found[name] = ""
+    return found
+
+
+def meminfo_mb() -> int:
+    """MemTotal in MB."""
+    first = Path("/proc/meminfo").read_text().splitlines()[0]
+    return int(first.split()[1]) // 1024
+
+
+def rotational(path: str) -> bool | None:
+    """Whether a folder's disk spins; None when the kernel does not say."""
+    device = existing_parent(path).stat().st_dev
+    for candidate in (f"/sys/dev/block/{os.major(device)}:{os.minor(device)}", ):
+        for folder in (Path(candidate), Path(candidate).resolve().parent):
+            file = folder / "queue" / "rotational"
+            if file.exists():
+                return file.read_text().strip() == "1"
+    return None
+
+
+def facts(order: dict[str, object]) -> dict[str, object]:
+    """Everything that can be measured on the host alone."""
+    release = dict(
+        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
+    )
+    disks = {}
+    for path in order["directories"]:
+        usage = shutil.disk_usage(existing_parent(path))
+        disks[path] = {"total_mb": usage.total >> 20, "free_mb": usage.free >> 20, "rotational": rotational(path)}
+    data = {
+        path: Path(path).is_dir() and any(Path(path).iterdir()) for path in order["data_directories"]
+    }
+    marker = Path("/etc/sitewright/site")
+    timedate = command("timedatectl", "show")
+    return {
+        "time": time.time(),
+        "os": release.get("ID", "").strip('"'),
+        "os_version": release.get("VERSION_ID", "").strip('"'),
+        "init": Path("/proc/1/comm").read_text().strip(),
+        "system_state": command("systemctl", "is-system-running"),
+        "cores": os.cpu_count(),
+        "memory_mb": meminfo_mb(),
+        "disks": disks,
+        "fsync_p99_ms": {path: fsync_p99_ms(path) for path in order["fsync_directories"]},
+        "data": data,
+        "marker": marker.read_text().strip() if marker.exists() else "",
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "timezone": os.path.realpath("/etc/localtime").split("zoneinfo/")[-1],
+        "time_daemons": [
+            unit
+            for unit in ("chrony", "systemd-timesyncd", "ntpsec", "openntpd")
+            if command("systemctl", "is-active", unit) == "active"
+        ],
+        "ntp_synchronized": "NTPSynchronized=yes" in timedate,
+        "virtualization": command("systemd-detect-virt"),
+        "listening": listening(),
+        "interface": interface(order["address"]),
+        "names": resolve(order["names"]),
+    }
+
+
+def serve(sock: socket.socket, *, datagram: bool) -> None:
+    """Answer every caller until the process ends."""
+    while True:
+        if datagram:
+            _, peer = sock.recvfrom(65535)
+            sock.sendto(GREETING, peer)
+        else:
+            connection, _ = sock.accept()
+            with connection:
+                connection.sendall(GREETING)
+
+
+def listen(order: dict[str, object]) -> dict[str, object]:
+    """Open the ports that will be used and are free now; answer on them until input ends."""
+    opened, taken = [], []
+    for port in order["ports"]:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((order["address"], port))
+        except OSError:
+            taken.append(port)
+            continue
+        sock.listen(64)
+        opened.append(port)
+        threading.Thread(target=serve, args=(sock,), kwargs={"datagram": False}, daemon=True).start()
+    echo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    echo.bind((order["address"], order["mtu_port"]))
+    threading.Thread(target=serve, args=(echo,), kwargs={"datagram": True}, daemon=True).start()
+    return {"opened": opened, "taken": taken}
+
+
+def reach(target: dict[str, object]) -> str:
+    """Connect once; empty when it worked, else why not."""
+    try:
+        with socket.create_connection((target["address"], target["port"]), timeout=CONNECT_SECONDS):
+            return ""
+    except OSError as error:
+        return str(error)
+
+
+def path_mtu(address: str, port: int, mtu: int) -> int:
+    """Largest packet (bytes, IP header included) that crosses unfragmented, of a few usual sizes."""
+    for size in sorted({mtu, 9000, 1500, 1492, 1450, 1400, 1280, 576} & set(range(mtu + 1)), reverse=True):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER, IP_PMTUDISC_DO: never fragment
+            sock.settimeout(0.7)
+            for _ in range(2):
+                try:
+                    sock.sendto(b"\0" * (size - 28), (address, port))
+                    if sock.recv(64) == GREETING:
+                        return size
+                except OSError:
+                    continue
+    return 0
+
+
+def connect(order: dict[str, object]) -> dict[str, object]:
+    """Try every peer and port this host will talk to."""
+    with ThreadPoolExecutor(max_workers=32) as pool:
+        outcomes = list(pool.map(reach, order["targets"]))
+        sizes = list(pool.map(lambda peer: path_mtu(peer, order["mtu_port"], order["mtu"]), order["peers"]))
+    return {
+        "reached": [dict(target, error=error) for target, error in zip(order["targets"], outcomes)],
+        "mtu": dict(zip(order["peers"], sizes)),
+    }
+
+
+def main(line: str) -> None:
+    """Do what the line says."""
+    order = json.loads(line)
+    answer = {"facts": facts, "listen": listen, "connect": connect}[order["do"]](order)
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+    if order["do"] == "listen":
+        select.select([sys.stdin], [], [], order["seconds"])
+        os._exit(0)

@@ -1,0 +1,126 @@
+"""Pages of the documentation that are made from what the code reads; `python -m installer.reference` writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from installer.manifests import load_manifests
+from installer.preflight.catalog import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from installer.manifests import PortSpec, RoleManifest
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+_GENERATED: Final = "<!-- Made by `python -m installer.reference` from the roles; change those, not this page. -->"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; bars within cells are escaped."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def _ports(manifests: Mapping[str, RoleManifest]) -> list[tuple[RoleManifest, PortSpec]]:
+    pairs = [(role, port) for role in manifests.values() for port in role.ports]
+    return sorted(pairs, key=lambda pair: (pair[0].group, pair[1].port))
+
+
+def ports_page(manifests: Mapping[str, RoleManifest]) -> str:
+    """Who listens where and who may talk to it."""
+    rows = [
+        [role.group, f"{port.port}/{port.protocol}", port.purpose, ", ".join(port.sources), port.tls]
+        for role, port in _ports(manifests)
+    ]
+    return (
+        f"# Ports\n\n{_GENERATED}\n\nEverything that listens beyond loopback, besides SSH. `verify` compares each "
+        "host with this list and fails on a listener that is not in it.\n\n"
+        + table(["Hosts of", "Port", "Purpose", "Who connects", "TLS"], rows)
+    )
+
+
+def tls_page(manifests: Mapping[str, RoleManifest]) -> str:
+    """Each listener's protection, and each exception with its reason."""
+    secured = [
+        [f"{port.port}/{port.protocol}", port.purpose, role.group, "TLS 1.3 only"]
+        for role, port in _ports(manifests)
+        if port.tls == "1.3"
+    ]
+    exceptions = [
+        [f"{port.port}/{port.protocol}", port.purpose, role.group, port.reason]
+        for role, port in _ports(manifests)
+        if port.tls == "none"
+    ]
+    services = [
+        [name, role.group, ", ".join(spec.usages), ", ".join(["short name, full name, address", *spec.names])]
+        for role in manifests.values()
+        for name, spec in role.certificates.items()
+    ]
+    return (
+        f"# TLS\n\n{_GENERATED}\n\nEvery listener speaks TLS 1.3 only and every client verifies the certificate "
+        "authority and the name. `verify` connects to each one twice: TLS 1.3 must work, TLS 1.2 must be refused.\n\n"
+        "## Listeners\n\n"
+        + table(["Port", "Purpose", "Hosts of", "Protection"], secured)
+        + "\n## Exceptions\n\n"
+        + table(["Port", "Purpose", "Hosts of", "Reason"], exceptions)
+        + "\nNot in the table because they do not listen: NTP and DNS queries to the hospital's servers, which have "
+        "no TLS of their own.\n\n## Certificates\n\n"
+        "Keys are made on the host and never leave it. One certificate per service and host.\n\n"
+        + table(["Service", "Hosts of", "Usage", "Names"], sorted(services))
+    )
+
+
+def checks_page() -> str:
+    """All preflight checks by id."""
+    rows = [[f"`{check}`", text] for check, text in CHECKS.items()]
+    return (
+        f"# Preflight checks\n\n{_GENERATED}\n\nA waiver in `group_vars/all/site.yml` names one of these ids, with a "
+        "reason and the day it expires.\n\n" + table(["Check", "What it makes sure of"], rows)
+    )
+
+
+def _option_rows(options: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
+    rows = []
+    for name, option in options.items():
+        default = "required" if option.get("required") else f"`{option.get('default', '')}`"
+        text = option.get("description", "")
+        words = " ".join(text) if isinstance(text, list) else str(text)
+        kind = str(option.get("type", "str")) + (f" of {option['elements']}" if "elements" in option else "")
+        rows.append([f"`{prefix}{name}`", kind, default, " ".join(words.split())])
+        rows += _option_rows(option.get("options", {}), f"{prefix}{name}.")
+    return rows
+
+
+def roles_page(root: Path) -> str:
+    """Every role's variables, from its argument_specs."""
+    parts = [f"# Roles\n\n{_GENERATED}\n"]
+    for path in sorted((root / "roles").glob("*/meta/argument_specs.yml")):
+        role = path.parent.parent.name
+        specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
+        for entry, spec in specs.items():
+            heading = role if entry == "main" else f"{role}, entry point {entry}"
+            parts.append(f"\n## {heading}\n\n{str(spec.get('short_description', '')).strip()}\n")
+            if spec.get("options"):
+                parts.append("\n" + table(["Variable", "Type", "Default", "Meaning"], _option_rows(spec["options"])))
+    return "".join(parts)
+
+
+def pages(root: Path = ROOT) -> dict[Path, str]:
+    """Every generated page by its path."""
+    manifests = load_manifests(root)
+    return {
+        root / "docs" / "ports.md": ports_page(manifests),
+        root / "docs" / "tls.md": tls_page(manifests),
+        root / "docs" / "checks.md": checks_page(),
+        root / "docs" / "roles.md": roles_page(root),
+    }
+
+
+if __name__ == "__main__":
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")

@@ -1,0 +1,29 @@
+"""Throwaway systemd hosts for a site, in a network without a way out."""
+
+from installer.rehearsal.access import exec_on, run_inside
+from installer.rehearsal.hosts import cut_power, power_off
+from installer.rehearsal.lifecycle import (
+    RehearsalState,
+    boot,
+    down,
+    find,
+    list_rehearsals,
+    up,
+)
+from installer.rehearsal.model import LOGIN_USER, Rehearsal, RehearsalSpec
+
+__all__ = [
+    "LOGIN_USER",
+    "Rehearsal",
+    "RehearsalSpec",
+    "RehearsalState",
+    "boot",
+    "cut_power",
+    "down",
+    "exec_on",
+    "find",
+    "list_rehearsals",
+    "power_off",
+    "run_inside",
+    "up",
+]

@@ -1,0 +1,32 @@
+"""End rehearsals without the command line: `python -m installer.rehearsal.cleanup --all | SITE...`."""
+
+from __future__ import annotations
+
+import sys
+
+from installer.errors import InstallerError
+from installer.paths import Paths
+from installer.rehearsal.lifecycle import down, list_rehearsals
+
+
+def main(words: list[str]) -> int:
+    """End the rehearsals named, or all this checkout has; the exit code of the worst one."""
+    paths = Paths.from_environment()
+    own = [state.site for state in list_rehearsals(paths) if state.folder.parent == paths.rehearsals.resolve()]
+    worst = 0
+    for site in own if words == ["--all"] else words:
+        try:
+            down(site, paths, _say)
+        except InstallerError as error:
+            _say(error.message)
+            _say(error.hint)
+            worst = max(worst, error.exit_code)
+    return worst
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

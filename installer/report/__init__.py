@@ -1,0 +1,5 @@
+"""What was asked, what was wanted, what was found: the facts behind every table and page."""
+
+from installer.report.model import CheckResult, Report, Verdict, passed_if
+
+__all__ = ["CheckResult", "Report", "Verdict", "passed_if"]

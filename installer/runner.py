@@ -1,0 +1,248 @@
+"""Run one playbook in a guarded child process; the only module that knows ansible-runner."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+import ansible_runner
+
+from installer import guard
+from installer.errors import ConfigurationError
+from installer.journal import DONE, FAILED, INTERRUPTED, HostTally
+from installer.orphans import RECORD, signal_recorded
+from installer.playbook_events import HIDDEN_FAILURES, Failure, Listener, TaskEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Strategy = Literal["mitogen", "stock"]
+# What a child process inherits; everything else of the operator's environment stays outside,
+# above all a vault password (ansible-runner writes the environment down) and proxies.
+_INHERITED: Final = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
+_CONTROL_SOCKET: Final = "[0-9a-f]" * 40  # ssh's %C
+_POLL_SECONDS: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybookResult:
+    """How a playbook ended.
+
+    Attributes:
+        result: `done`, `failed` or `interrupted`.
+        seconds: How long it took.
+        hosts: What it did on each host.
+        failures: Why it failed; empty unless it did.
+        log: The whole output of Ansible, redacted.
+    """
+
+    result: str
+    seconds: float
+    hosts: Mapping[str, HostTally]
+    failures: tuple[Failure, ...]
+    log: Path
+
+    @property
+    def changed(self) -> int:
+        """Changed tasks over all hosts."""
+        return sum(tally.changed for tally in self.hosts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerSettings:
+    """What all playbooks of an operation have in common.
+
+    Attributes:
+        root: The checkout.
+        inventory: The run-time inventory.
+        vault_password_client: Program that prints the vault password; None without a vault.
+        facts: Folder of the fact cache.
+        sockets: Folder of sockets (ssh's and Mitogen's) with a short path; removed at the end.
+        forks: How many hosts are worked on at once.
+        strategy: `mitogen`, or `stock` for Ansible's own.
+        environment: Additional variables for Ansible.
+    """
+
+    root: Path
+    inventory: Path
+    vault_password_client: Path | None
+    facts: Path
+    sockets: Path
+    forks: int
+    strategy: Strategy
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Runner:
+    """Runs playbooks, several at once if asked from several threads."""
+
+    def __init__(self, settings: RunnerSettings, *, redact: Callable[[str], str]) -> None:
+        """Prepare for playbooks with these settings; every text kept is redacted."""
+        self.settings = settings
+        self._redact = redact
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Let every running playbook end now; none is started any more."""
+        self._stopping.set()
+
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
+    def run(
+        self, playbook: Path, *, folder: Path, report: Callable[[TaskEvent], None], check: bool = False
+    ) -> PlaybookResult:
+        """Run a playbook to its end.
+
+        Args:
+            playbook: The playbook.
+            folder: Where its log and record go; made private.
+            report: Told of each task on each host, from this thread.
+            check: Only find out what would change.
+        """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        record = folder / RECORD
+        record.unlink(missing_ok=True)
+        flags = "--check --diff" if check else "--diff"
+        config = ansible_runner.RunnerConfig(
+            private_data_dir=str(folder),
+            playbook=str(playbook),
+            inventory=str(self.settings.inventory),
+            cmdline=flags,
+            host_cwd=str(self.settings.root),
+            settings={"pexpect_timeout": _POLL_SECONDS, "suppress_output_file": True},
+            suppress_env_files=True,
+            fact_cache_type="",
+            ident="ansible",
+            quiet=True,
+        )
+        config.prepare()
+        config.env = self._environment(config.env, folder)
+        ansible = str(Path(sys.executable).with_name("ansible-playbook"))
+        script = [sys.executable, "-I", str(Path(guard.__file__).resolve())]
+        config.command = [*script, str(record), str(os.getpid()), ansible, *config.command[1:]]
+        if self.is_stopping():
+            return PlaybookResult(result=INTERRUPTED, seconds=0, hosts={}, failures=(), log=folder / "output.log")
+        began = time.monotonic()
+        with Listener(folder, report=report, redact=self._redact) as listener, _Turn() as turn:
+
+            def look_around() -> bool:
+                """Called when the child process is there, and a few times a second from then on."""
+                turn.end()
+                if self.is_stopping():
+                    signal_recorded(record, "guard", signal.SIGTERM)
+                return False  # ansible-runner's own way of ending would leave workers behind
+
+            run = ansible_runner.Runner(config, event_handler=listener.take, cancel_callback=look_around)
+            run.run()
+        _tidy(folder, record)
+        result = DONE if run.rc == 0 else INTERRUPTED if self.is_stopping() else FAILED
+        return PlaybookResult(
+            result=result,
+            seconds=time.monotonic() - began,
+            hosts=listener.tallies(),
+            failures=listener.failures() if result == FAILED else (),
+            log=listener.log,
+        )
+
+    def close(self) -> None:
+        """End the ssh connections that Ansible keeps open for its next call, and remove all sockets."""
+        if not self.settings.sockets.is_dir():
+            return
+        for socket in self.settings.sockets.glob(_CONTROL_SOCKET):
+            command = ["ssh", "-q", "-O", "exit", "-o", f"ControlPath={socket}", "none"]
+            subprocess.run(command, check=False, capture_output=True, timeout=10)  # noqa: S603 - no shell; our own socket
+        shutil.rmtree(self.settings.sockets, ignore_errors=True)
+
+    def _environment(self, prepared: Mapping[str, str], folder: Path) -> dict[str, str]:
+        settings = self.settings
+        runner_own = {
+            key: prepared[key] for key in ("AWX_ISOLATED_DATA_DIR", "RUNNER_OMIT_EVENTS", "RUNNER_ONLY_FAILED_EVENTS")
+        }
+        settings.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        plugins = f"{settings.root / 'plugins' / 'callback'}:{prepared['ANSIBLE_CALLBACK_PLUGINS']}"
+        environment = {
+            **{key: os.environ[key] for key in _INHERITED if key in os.environ},
+            **runner_own,
+            "LC_ALL": "C.UTF-8",
+            "TMPDIR": str(settings.sockets),
+            "ANSIBLE_CONFIG": str(settings.root / "ansible.cfg"),
+            "ANSIBLE_CALLBACK_PLUGINS": plugins,
+            "ANSIBLE_STDOUT_CALLBACK": "awx_display",
+            "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(settings.facts),
+            "ANSIBLE_FORKS": str(settings.forks),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(settings.sockets),
+            "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+            "ANSIBLE_NOCOLOR": "1",
+            "SITEWRIGHT_HIDDEN_FAILURES": str(folder / HIDDEN_FAILURES),
+            **settings.environment,
+        }
+        if settings.vault_password_client is not None:
+            environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(settings.vault_password_client)
+        if settings.strategy == "mitogen":
+            environment["ANSIBLE_STRATEGY"] = "mitogen_linear"
+            environment["ANSIBLE_STRATEGY_PLUGINS"] = str(_mitogen_plugins())
+        return environment
+
+
+class _Turn:
+    """One thread's turn to start a child process: two that fork at once get in each other's way.
+
+    The mere import of filelock, which bundles need, turns such a pair into an error (measured).
+    """
+
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __enter__(self) -> _Turn:
+        self._lock.acquire()
+        self._mine = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Let the next thread start its child; further calls do nothing."""
+        if self._mine:
+            self._mine = False
+            self._lock.release()
+
+
+def mitogen_available() -> bool:
+    """Whether the accelerator is installed."""
+    return importlib.util.find_spec("ansible_mitogen") is not None
+
+
+def _mitogen_plugins() -> Path:
+    found = importlib.util.find_spec("ansible_mitogen")
+    if found is None or not found.submodule_search_locations:
+        raise ConfigurationError("mitogen is not installed", hint="use --strategy stock")
+    return Path(found.submodule_search_locations[0]) / "plugins" / "strategy"
+
+
+def sockets_folder(state: Path) -> Path:
+    """Where ssh keeps its sockets for a site: short, private, never shared by two sites."""
+    own = hashlib.sha256(str(state).encode()).hexdigest()[:8]
+    if os.geteuid() == 0:
+        return Path("/run/sitewright-ssh") / own
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return (Path(runtime) if runtime else Path.home() / ".cache") / "sitewright-ssh" / own
+
+
+def _tidy(folder: Path, record: Path) -> None:
+    """Keep the log and the record of hidden failures; the rest is ansible-runner's scratch."""
+    record.unlink(missing_ok=True)
+    for name in ("artifacts", "tmp", "project", "env", "inventory"):
+        shutil.rmtree(folder / name, ignore_errors=True)

@@ -1,0 +1,180 @@
+"""A hospital's site: its hosts, what each of them does, and where each setting was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+    from ipaddress import IPv4Address, IPv4Network
+    from pathlib import Path
+
+    from installer.documents import Source
+
+SiteClass = Literal["production", "staging", "development"]
+
+REHEARSAL_CORES: Final = 2
+REHEARSAL_MEMORY_MB: Final = 2048
+# One rehearsal host that carries every tier at once.
+REHEARSAL_SINGLE_HOST_MEMORY_MB: Final = 6144
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRule:
+    """What the site model demands of an inventory group.
+
+    Attributes:
+        required: The platform cannot run without a host in it.
+        voters: Its hosts vote, so their number must be odd.
+        at_most: Most hosts it may have; None for any number.
+    """
+
+    required: bool = True
+    voters: bool = False
+    at_most: int | None = None
+
+
+# The roles a host can play. A new service adds its group here.
+GROUPS: Final[Mapping[str, GroupRule]] = {
+    "gateway": GroupRule(),
+    "engine": GroupRule(),
+    "worker": GroupRule(),
+    "postgresql": GroupRule(),
+    "etcd": GroupRule(voters=True),
+    "redis": GroupRule(voters=True),
+    "rabbitmq": GroupRule(voters=True),
+    "repository": GroupRule(at_most=1),
+    "backup": GroupRule(required=False, at_most=1),
+    "monitoring": GroupRule(required=False, at_most=1),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A value of the operator's and the place it was written."""
+
+    value: Any
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """A check that may fail, why, and until when."""
+
+    check: str
+    host: str | None
+    reason: str
+    expires: date
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """One machine of the site.
+
+    Attributes:
+        name: Short name, as in the inventory.
+        address: Address in the site's network, which all services use.
+        fqdn: Full name.
+        groups: Groups it is in, in the model's order.
+        memory_mb: Most memory that may be planned with, or None for all it has.
+        cores: Most cores that may be planned with, or None for all it has.
+        connection: How the controller reaches it: Ansible's connection variables.
+        settings: Role variables that hold for it, from all, its groups and itself.
+        source: Where the host is written.
+    """
+
+    name: str
+    address: IPv4Address
+    fqdn: str
+    groups: tuple[str, ...]
+    memory_mb: int | None
+    cores: int | None
+    connection: Mapping[str, Any]
+    settings: Mapping[str, Setting]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Everything the operator said about a site, checked.
+
+    Attributes:
+        path: The inventory folder.
+        name: Name of the site; also of its clusters.
+        site_class: How strict preflight is.
+        domain: Domain of the hosts.
+        public_name: Name the users open.
+        network: The hosts' subnet.
+        virtual_ip: Address of the public name, held by one gateway at a time.
+        timezone: Time zone of all hosts.
+        rehearsal: Whether the hosts are throwaway containers on the controller.
+        hosts: Hosts by name.
+        groups: Names of the hosts in each group of the model.
+        waivers: Checks that may fail.
+        certificates_directory: The hospital's own certificates, or None for the private CA.
+        sources: Where each key of `sitewright:` was written.
+    """
+
+    path: Path
+    name: str
+    site_class: SiteClass
+    domain: str
+    public_name: str
+    network: IPv4Network
+    virtual_ip: IPv4Address
+    timezone: str
+    rehearsal: bool
+    hosts: Mapping[str, Host]
+    groups: Mapping[str, tuple[str, ...]]
+    waivers: tuple[Waiver, ...]
+    certificates_directory: Path | None
+    sources: Mapping[str, Source]
+
+    def resolved(self) -> dict[str, Any]:
+        """The `site` variable of the playbooks: complete, plain, without a secret."""
+        return {
+            "name": self.name,
+            "site_class": self.site_class,
+            "domain": self.domain,
+            "public_name": self.public_name,
+            "network": str(self.network),
+            "virtual_ip": str(self.virtual_ip),
+            "timezone": self.timezone,
+            "rehearsal": self.rehearsal,
+            "hosts": {name: self._resolved_host(host) for name, host in self.hosts.items()},
+            "groups": {name: list(members) for name, members in self.groups.items()},
+            "settings": {},
+        }
+
+    def settings_of(self, host: str) -> dict[str, Any]:
+        """The operator's role variables for a host, without their sources."""
+        return {name: setting.value for name, setting in self.hosts[host].settings.items()}
+
+    def digest(self) -> str:
+        """A hash of all that decides what the hosts will be like; not of how they are reached."""
+        inputs = {
+            "site": self.resolved(),
+            "settings": {name: self.settings_of(name) for name in self.hosts},
+            "own_certificates": self.certificates_directory is not None,
+        }
+        text = json.dumps(inputs, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _resolved_host(self, host: Host) -> dict[str, Any]:
+        memory_mb, cores = host.memory_mb, host.cores
+        if self.rehearsal:
+            share = REHEARSAL_SINGLE_HOST_MEMORY_MB if len(self.hosts) == 1 else REHEARSAL_MEMORY_MB
+            memory_mb = min(memory_mb or share, share)
+            cores = min(cores or REHEARSAL_CORES, REHEARSAL_CORES)
+        return {
+            "address": str(host.address),
+            "fqdn": host.fqdn,
+            "groups": list(host.groups),
+            "memory_mb": memory_mb,
+            "cores": cores,
+        }

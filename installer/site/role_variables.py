@@ -1,0 +1,150 @@
+"""The roles' own variables, as their argument specifications declare them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from installer.documents import nearest, read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+_TEMPLATE: Final = re.compile(r"\{\{|\{%|\{#")
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_CHECKS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
+    "str": ("text (put it in quotes)", lambda value: isinstance(value, str)),
+    "path": ("a path", lambda value: isinstance(value, str)),
+    "int": ("a whole number", _is_int),
+    "float": ("a number", lambda value: isinstance(value, float) or _is_int(value)),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "list": ("a list", lambda value: isinstance(value, list)),
+    "dict": ("keys with values", lambda value: isinstance(value, dict)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One variable, or one key inside a variable.
+
+    Attributes:
+        kind: Ansible's type name; `raw` for anything.
+        elements: Type of a list's items, or None.
+        choices: Allowed values; empty for any.
+        required: Whether a mapping without it is refused.
+        default: Its value when nobody sets it.
+        secret: Whether it belongs into the vault only.
+        options: Keys of a mapping (or of a list's mappings); None for free ones.
+    """
+
+    kind: str
+    elements: str | None
+    choices: tuple[Any, ...]
+    required: bool
+    default: Any
+    secret: bool
+    options: Mapping[str, Option] | None
+
+
+_ANYTHING: Final = Option(
+    kind="raw", elements=None, choices=(), required=False, default=None, secret=False, options=None
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a value, at which keys inside it."""
+
+    keys: tuple[str | int, ...]
+    what: str
+    fix: str
+
+
+def read_role_variables(roles: Iterable[Path]) -> dict[str, Option]:
+    """Every variable of these roles, by name.
+
+    Raises:
+        DocumentError: If a specification is not YAML.
+    """
+    variables: dict[str, Option] = {}
+    for role in roles:
+        path = role / "meta" / "argument_specs.yml"
+        if not path.is_file():
+            continue
+        specification = read_document(path).value or {}
+        for entry in (specification.get("argument_specs") or {}).values():
+            variables |= _options(entry.get("options") or {})
+    return variables
+
+
+def check_value(name: str, value: Any, variables: Mapping[str, Option]) -> list[Fault]:
+    """Everything that is wrong with a role variable the operator has set."""
+    option = variables.get(name)
+    if option is None:
+        guess = nearest(name, variables)
+        fix = f"did you mean {guess}?" if guess else "the roles' variables are listed in docs/roles.md"
+        return [Fault((), f"{name} is not known", fix)]
+    if option.secret:
+        fix = f"remove it; secrets are kept in the site's vault file as vault_{name}"
+        return [Fault((), f"{name} is a secret", fix)]
+    return list(_faults(name, value, option, ()))
+
+
+def _options(raw: Mapping[str, Any]) -> dict[str, Option]:
+    return {
+        name: Option(
+            kind=spec.get("type", "str"),
+            elements=spec.get("elements"),
+            choices=tuple(spec.get("choices") or ()),
+            required=bool(spec.get("required")),
+            default=spec.get("default"),
+            secret=bool(spec.get("no_log")),
+            options=_options(spec["options"]) if spec.get("options") else None,
+        )
+        for name, spec in raw.items()
+    }
+
+
+def _faults(name: str, value: Any, option: Option, keys: tuple[str | int, ...]) -> Iterator[Fault]:
+    shown = ".".join([name, *(str(key) for key in keys)])
+    if isinstance(value, str) and _TEMPLATE.search(value):
+        yield Fault(keys, f"{shown} is a template", "write the value itself; a site's files hold plain values only")
+        return
+    wanted, fits = _CHECKS.get(option.kind, ("anything", lambda _value: True))
+    if not fits(value):
+        yield Fault(keys, f"{shown} is {value!r}", f"allowed: {wanted}")
+        return
+    if option.choices and not isinstance(value, list) and value not in option.choices:
+        yield Fault(keys, f"{shown} is {value!r}", f"allowed: {', '.join(str(item) for item in option.choices)}")
+        return
+    if isinstance(value, list):
+        item = replace(_ANYTHING, kind=option.elements or "raw", choices=option.choices, options=option.options)
+        for index, element in enumerate(value):
+            yield from _faults(name, element, item, (*keys, index))
+    elif isinstance(value, dict):
+        yield from _mapping_faults(name, value, option, keys)
+
+
+def _mapping_faults(
+    name: str, value: Mapping[str, Any], option: Option, keys: tuple[str | int, ...]
+) -> Iterator[Fault]:
+    for key, inner in value.items():
+        if option.options is None:
+            yield from _faults(name, inner, _ANYTHING, (*keys, key))
+        elif key in option.options:
+            yield from _faults(name, inner, option.options[key], (*keys, key))
+        else:
+            guess = nearest(key, option.options)
+            fix = f"did you mean {guess}?" if guess else f"allowed here: {', '.join(sorted(option.options))}"
+            yield Fault((*keys, key), f"{'.'.join([name, *map(str, keys), key])} is not known", fix)
+    for key, inner_option in (option.options or {}).items():
+        if inner_option.required and key not in value:
+            missing = ".".join([name, *map(str, keys), key])
+            yield Fault(keys, f"{missing} is missing", "it is required; add it")

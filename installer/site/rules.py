@@ -1,0 +1,124 @@
+"""What a site as a whole must satisfy before any host is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+from installer.documents import Problem
+from installer.site.model import GROUPS, Host, Site
+
+Rule: TypeAlias = Callable[[Site], Iterator[Problem]]
+
+# Connections the platform itself needs beside the engines' pools: replication, Patroni, monitoring,
+# backups, verify and the superuser's reserve.
+RESERVED_CONNECTIONS: Final = 25
+
+
+def members(site: Site) -> Iterator[Problem]:
+    """Each group has the number of hosts it needs."""
+    where = str(site.path / "hosts.yml")
+    for group, rule in GROUPS.items():
+        count = len(site.groups[group])
+        if count == 0 and rule.required:
+            yield Problem(where, f"the group {group} has no host", "add at least one host to it under children:")
+        if rule.voters and count and count % 2 == 0:
+            last = str(site.hosts[site.groups[group][-1]].source)
+            what = f"the group {group} has {count} hosts, but its members vote: the number must be odd"
+            yield Problem(last, what, f"use {count - 1} or {count + 1} hosts: one, three or five")
+        if rule.at_most is not None and count > rule.at_most:
+            last = str(site.hosts[site.groups[group][-1]].source)
+            yield Problem(last, f"the group {group} has {count} hosts", f"allowed: at most {rule.at_most}")
+
+
+def addresses(site: Site) -> Iterator[Problem]:
+    """Each host has one address of its own, in the site's subnet."""
+    used: dict[str, Host] = {}
+    for host in site.hosts.values():
+        first = used.setdefault(str(host.address), host)
+        if first is not host:
+            what = f"{host.name} has the address {host.address}, which {first.name} has too ({first.source})"
+            yield Problem(str(host.source), what, "give each host its own address")
+        if host.address not in site.network:
+            what = f"{host.name} has the address {host.address} outside of {site.network}"
+            fix = f"correct the address or sitewright.network ({site.sources['network']})"
+            yield Problem(str(host.source), what, fix)
+        elif host.address in (site.network.network_address, site.network.broadcast_address):
+            what = f"{host.name} has the address {host.address}, which is the subnet's own"
+            yield Problem(str(host.source), what, f"use an address inside {site.network}")
+
+
+def virtual_ip(site: Site) -> Iterator[Problem]:
+    """The virtual IP is a free address of the subnet."""
+    where = str(site.sources["virtual_ip"])
+    address = site.virtual_ip
+    if address not in site.network:
+        what = f"sitewright.virtual_ip {address} is outside of {site.network}"
+        yield Problem(where, what, "use a free address of the hosts' subnet")
+    elif address in (site.network.network_address, site.network.broadcast_address):
+        what = f"sitewright.virtual_ip {address} is the subnet's own address"
+        yield Problem(where, what, f"use a free address inside {site.network}")
+    for host in site.hosts.values():
+        if host.address == address:
+            what = f"sitewright.virtual_ip {address} is the address of {host.name} ({host.source})"
+            yield Problem(where, what, "use an address no host has")
+
+
+def names(site: Site) -> Iterator[Problem]:
+    """The public name is nobody's own name, or certificates and hosts files would contradict."""
+    for host in site.hosts.values():
+        if host.fqdn == site.public_name:
+            what = f"sitewright.public_name {site.public_name} is the name of {host.name}"
+            yield Problem(str(site.sources["public_name"]), what, "use another name for the users")
+
+
+def connections(engine_pool_size: int | None = None) -> Rule:
+    """The engines' pools fit into the database's connections.
+
+    A limit the operator did not set is sized by the pools when the database is configured, so only a
+    limit that was set can be too small.
+
+    Args:
+        engine_pool_size: The pool of an engine host when the operator is silent.
+    """
+
+    def rule(site: Site) -> Iterator[Problem]:
+        limit, where = _limit(site)
+        pools = [_pool(site.hosts[name], engine_pool_size) for name in site.groups["engine"]]
+        sizes = [size for size, _source in pools if size is not None]
+        if limit is None or not sizes or len(sizes) < len(pools):
+            return
+        wanted = sum(sizes) + RESERVED_CONNECTIONS
+        if wanted <= limit:
+            return
+        source = next((source for _size, source in pools if source), where)
+        what = (
+            f"engine_pool_size: the engines' pools ({' + '.join(map(str, sizes))}) and {RESERVED_CONNECTIONS}"
+            f" reserved connections need {wanted}, but PostgreSQL's max_connections is {limit} ({where})"
+        )
+        fits = max((limit - RESERVED_CONNECTIONS) // len(sizes), 1)
+        yield Problem(source, what, f"set engine_pool_size to at most {fits}, or max_connections to at least {wanted}")
+
+    return rule
+
+
+def _pool(host: Host, otherwise: int | None) -> tuple[int | None, str]:
+    """An engine's pool and where it was written, if it was."""
+    setting = host.settings.get("engine_pool_size")
+    return (otherwise, "") if setting is None else (int(setting.value), str(setting.source))
+
+
+def _limit(site: Site) -> tuple[int | None, str]:
+    """The smallest limit set for a database host, any of which may be the primary, and its place."""
+    found = []
+    for name in site.groups["postgresql"]:
+        settings = site.hosts[name].settings
+        if (setting := settings.get("postgresql_max_connections")) is not None:
+            found.append((int(setting.value), str(setting.source)))
+        free = settings.get("postgresql_settings")
+        if free is not None and isinstance(free.value.get("max_connections"), int):
+            found.append((free.value["max_connections"], str(free.source)))
+    return min(found) if found else (None, "")
+
+
+RULES: Final[tuple[Rule, ...]] = (members, addresses, virtual_ip, names)

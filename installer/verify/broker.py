@@ -1,0 +1,71 @@
+"""RabbitMQ asked about its cluster and its quorum queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import urllib3
+
+from installer.report import CheckResult, passed_if
+
+if TYPE_CHECKING:
+    from installer.verify.subject import Host, Subject
+
+
+def ask(subject: Subject, host: Host, path: str) -> Any:
+    """GET from the management API of one node.
+
+    Raises:
+        OSError: If the answer is not 200.
+    """
+    headers = urllib3.make_headers(basic_auth=f"monitor:{subject.secrets['rabbitmq_monitor_password']}")
+    answer = subject.https(host.address, 15671, name=host.fqdn).request("GET", path, headers=headers)
+    if answer.status != 200:
+        raise OSError(f"GET {path} on {host.name}: {answer.status} {answer.data[:200].decode(errors='replace')}")
+    return answer.json()
+
+
+def claims(subject: Subject) -> int:
+    """Messages in the claims queue, ready or with a consumer."""
+    host = subject.group("rabbitmq")[0]
+    return int(ask(subject, host, f"/api/queues/{quote('sitewright', safe='')}/claims").get("messages", 0))
+
+
+def check(subject: Subject) -> list[CheckResult]:
+    """Every node running and seen by every other; every queue a quorum queue with all members online."""
+    hosts = subject.group("rabbitmq")
+    results = []
+    for host in hosts:
+        nodes = ask(subject, host, "/api/nodes")
+        running = sorted(node["name"] for node in nodes if node["running"])
+        alarms = [
+            f"{node['name']} {kind}"
+            for node in nodes
+            for kind in ("mem_alarm", "disk_free_alarm")
+            if node.get(kind)
+        ]
+        results.append(
+            passed_if(
+                len(running) == len(hosts) and not alarms,
+                check="broker.cluster",
+                host=host.name,
+                measured=f"{len(running)} nodes running ({', '.join(running)}), alarms: {', '.join(alarms) or 'none'}",
+                wanted=f"{len(hosts)} nodes running, no alarm",
+                fix="rabbitmq-diagnostics cluster_status on this host",
+            )
+        )
+    for queue in ask(subject, hosts[0], "/api/queues"):
+        online = len(queue.get("online", []))
+        results.append(
+            passed_if(
+                queue.get("type") == "quorum" and online == len(hosts),
+                check="broker.queue",
+                host=subject.name,
+                measured=f"{queue['vhost']}/{queue['name']}: {queue.get('type')}, {online} members online,"
+                f" {queue.get('messages', 0)} messages",
+                wanted=f"quorum, {len(hosts)} members online",
+                fix="rabbitmq-queues grow adds a missing member",
+            )
+        )
+    return results

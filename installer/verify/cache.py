@@ -1,0 +1,89 @@
+"""Redis and Sentinel asked about themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import redis
+
+from installer.report import CheckResult, passed_if
+
+if TYPE_CHECKING:
+    from installer.verify.subject import Host, Subject
+
+MASTER_NAME: Final = "sitewright"
+
+
+def connect(subject: Subject, host: Host, port: int, *, user: str) -> redis.Redis:
+    """Connect to one Redis or Sentinel over mutual TLS 1.3."""
+    return redis.Redis(
+        host=host.address,
+        port=port,
+        username=user,
+        password=subject.secrets[f"redis_{user}_password"],
+        ssl=True,
+        ssl_ca_certs=str(subject.ca),
+        ssl_certfile=str(subject.client_certificate),
+        ssl_keyfile=str(subject.client_key),
+        ssl_check_hostname=True,
+        socket_connect_timeout=5,
+        socket_timeout=10,
+        decode_responses=True,
+    )
+
+
+def check(subject: Subject) -> list[CheckResult]:
+    """One master, every other node its replica, and every Sentinel agreeing on who it is."""
+    hosts = subject.group("redis")
+    roles: dict[str, dict[str, Any]] = {}
+    for host in hosts:
+        with connect(subject, host, 6379, user="admin") as client:
+            roles[host.name] = dict(client.info("replication"))
+    masters = [host for host in hosts if roles[host.name]["role"] == "master"]
+    results = [
+        passed_if(
+            len(masters) == 1,
+            check="cache.master",
+            host=subject.name,
+            measured=f"{len(masters)} masters ({', '.join(host.name for host in masters) or 'none'})",
+            wanted="1 master",
+            fix="redis-cli on a Sentinel: SENTINEL MASTER sitewright",
+        )
+    ]
+    for host in hosts:
+        if host in masters:
+            continue
+        state = roles[host.name]
+        lag = int(state.get("master_last_io_seconds_ago", -1))
+        results.append(
+            passed_if(
+                state.get("master_link_status") == "up",
+                check="cache.replica",
+                host=host.name,
+                measured=f"link {state.get('master_link_status')}, heard of the master {lag} s ago",
+                wanted="link up",
+                fix="the Redis journal on this host says why it cannot follow its master",
+            )
+        )
+    results += [_sentinel(subject, host, masters) for host in hosts]
+    return results
+
+
+def _sentinel(subject: Subject, host: Host, masters: list[Host]) -> CheckResult:
+    """What one Sentinel says of the master and of its peers."""
+    others = len(subject.group("redis")) - 1
+    with connect(subject, host, 26379, user="sentinel") as client:
+        state = client.execute_command("SENTINEL", "MASTER", MASTER_NAME)
+    fields = state if isinstance(state, dict) else dict(zip(state[::2], state[1::2], strict=True))
+    address = fields["ip"]
+    known = [name for each in masters for name in (each.address, each.fqdn, each.name)]
+    peers = int(fields["num-other-sentinels"])
+    replicas = int(fields["num-slaves"])
+    return passed_if(
+        address in known and fields["flags"] in ("master", {"master"}) and peers == others and replicas == others,
+        check="cache.sentinel",
+        host=host.name,
+        measured=f"master {address} ({fields['flags']}), {peers} other Sentinels, {replicas} replicas",
+        wanted=f"the master that runs, {others} other Sentinels, {others} replicas",
+        fix="SENTINEL RESET sitewright on this Sentinel forgets nodes that are gone",
+    )

@@ -1,0 +1,163 @@
+"""PostgreSQL, Patroni and etcd asked about themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from psycopg.rows import dict_row
+
+from installer.report import CheckResult, passed_if
+
+if TYPE_CHECKING:
+    from installer.verify.subject import Host, Subject
+
+LAG_LIMIT_BYTES: Final = 16 * 1024 * 1024
+_REPLICATION: Final = """
+    select application_name, state, sync_state,
+           coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint as lag_bytes
+      from pg_stat_replication where application_name = any(%s)
+"""
+_PLAIN: Final = """
+    select count(*) as plain from pg_stat_ssl s join pg_stat_activity a using (pid)
+     where not s.ssl and a.client_addr is not null
+"""
+
+
+def connect(subject: Subject, host: Host, *, user: str, database: str) -> psycopg.Connection[dict[str, Any]]:
+    """Connect to one server over verified TLS 1.3."""
+    return psycopg.connect(
+        host=host.fqdn,
+        hostaddr=host.address,
+        port=5432,
+        user=user,
+        password=subject.secrets[f"postgresql_{user}_password"],
+        dbname=database,
+        sslmode="verify-full",
+        sslrootcert=str(subject.ca),
+        ssl_min_protocol_version="TLSv1.3",
+        connect_timeout=5,
+        autocommit=True,
+        application_name="sitewright-verify",
+        row_factory=dict_row,
+    )
+
+
+def primary(subject: Subject) -> Host:
+    """The host whose PostgreSQL takes writes.
+
+    Raises:
+        LookupError: If there is none.
+    """
+    for host in subject.group("postgresql"):
+        with connect(subject, host, user="monitor", database="postgres") as connection:
+            row = connection.execute("select pg_is_in_recovery() as standby").fetchone()
+            if row is not None and not row["standby"]:
+                return host
+    raise LookupError("no PostgreSQL takes writes")
+
+
+def check(subject: Subject) -> list[CheckResult]:
+    """One primary, its standbys streaming, one of them synchronous, nothing in clear."""
+    hosts = subject.group("postgresql")
+    results: list[CheckResult] = []
+    primaries: list[Host] = []
+    for host in hosts:
+        with connect(subject, host, user="monitor", database="postgres") as connection:
+            row = connection.execute(
+                "select pg_is_in_recovery() as standby, current_setting('data_checksums') as checksums,"
+                " current_setting('server_version') as version"
+            ).fetchone()
+            plain = connection.execute(_PLAIN).fetchone()
+            if row is None or plain is None:
+                raise LookupError(f"PostgreSQL on {host.name} answered nothing")
+            if not row["standby"]:
+                primaries.append(host)
+                results += _replication(connection, host, [each.name for each in hosts if each != host])
+        role = "standby" if row["standby"] else "primary"
+        results.append(
+            passed_if(
+                row["checksums"] == "on",
+                check="database.checksums",
+                host=host.name,
+                measured=f"{row['version']}, {role}, data checksums {row['checksums']}",
+                wanted="data checksums on",
+                fix="the cluster was not made by this installer; pg_checksums enables them with the server stopped",
+            )
+        )
+        results.append(
+            passed_if(
+                plain["plain"] == 0,
+                check="database.encrypted",
+                host=host.name,
+                measured=f"{plain['plain']} connections in clear",
+                wanted="0 connections in clear",
+                fix="pg_hba.conf lets a client in without TLS: run the installation again",
+            )
+        )
+    results.append(
+        passed_if(
+            len(primaries) == 1,
+            check="database.primary",
+            host=subject.name,
+            measured=f"{len(primaries)} primaries ({', '.join(host.name for host in primaries) or 'none'})",
+            wanted="1 primary",
+            fix="patronictl list on a database host shows the members",
+        )
+    )
+    return results
+
+
+def _replication(connection: psycopg.Connection[dict[str, Any]], host: Host, standbys: list[str]) -> list[CheckResult]:
+    """What the primary says of its standbys."""
+    rows = {row["application_name"]: row for row in connection.execute(_REPLICATION, [standbys]).fetchall()}
+    results = []
+    for name in standbys:
+        row = rows.get(name, {"state": "absent", "sync_state": "none", "lag_bytes": -1})
+        good = row["state"] == "streaming" and 0 <= row["lag_bytes"] <= LAG_LIMIT_BYTES
+        results.append(
+            passed_if(
+                good,
+                check="database.replication",
+                host=name,
+                measured=f"{row['state']}, {row['sync_state']}, {row['lag_bytes']} B behind {host.name}",
+                wanted=f"streaming, at most {LAG_LIMIT_BYTES} B behind",
+                fix=f"patronictl list; patronictl reinit for {name} when it does not catch up",
+            )
+        )
+    if standbys:
+        synchronous = [name for name, row in rows.items() if row["sync_state"] in ("sync", "quorum")]
+        results.append(
+            passed_if(
+                bool(synchronous),
+                check="database.synchronous",
+                host=host.name,
+                measured=f"synchronous standbys: {', '.join(synchronous) or 'none'}",
+                wanted="at least 1",
+                fix="a commit is not safe on two hosts: see why the standby does not stream",
+            )
+        )
+    return results
+
+
+def check_etcd(subject: Subject) -> list[CheckResult]:
+    """Every member is asked for the member list and for a linearizable read, which needs quorum."""
+    hosts = subject.group("etcd")
+    results = []
+    for host in hosts:
+        pool = subject.https(host.address, 2379, name=host.fqdn)
+        members = pool.request("POST", "/v3/cluster/member/list", json={}).json()
+        read = pool.request("POST", "/v3/kv/range", json={"key": "Lw==", "limit": 1})
+        names = sorted(member.get("name", "unnamed") for member in members.get("members", []))
+        good = names == sorted(each.name for each in hosts) and read.status == 200
+        results.append(
+            passed_if(
+                good,
+                check="etcd.quorum",
+                host=host.name,
+                measured=f"{len(names)} members ({', '.join(names)}), linearizable read {read.status}",
+                wanted=f"{len(hosts)} members, linearizable read 200",
+                fix="etcdctl endpoint health --cluster on a member",
+            )
+        )
+    return results

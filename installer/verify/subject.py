@@ -1,0 +1,110 @@
+"""What a verification is given: names, addresses, credentials of its own, and ways to ask."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import urllib3
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from installer.manifests import RoleManifest
+
+TIMEOUT_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """One host of the site."""
+
+    name: str
+    address: str
+    fqdn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A running site as seen from the controller.
+
+    Attributes:
+        site: The resolved site (see `Site.resolved`).
+        secrets: The vault's values by name without the `vault_` prefix.
+        manifests: The roles' manifests by role name.
+        ca: Certificate authority every listener is verified with.
+        client_certificate: The controller's own short-lived certificate.
+        client_key: Its key.
+        ssh: Host name to the argv prefix that runs a command there.
+        packages: Package name to the version the bundle carries.
+        instances: How many process instances prove the site.
+    """
+
+    site: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(repr=False)
+    manifests: Mapping[str, RoleManifest]
+    ca: Path
+    client_certificate: Path
+    client_key: Path
+    ssh: Mapping[str, Sequence[str]]
+    packages: Mapping[str, str]
+    instances: int = 200
+
+    @property
+    def name(self) -> str:
+        """Name of the site."""
+        return str(self.site["name"])
+
+    def host(self, name: str) -> Host:
+        """One host by its short name."""
+        known = self.site["hosts"][name]
+        return Host(name=name, address=known["address"], fqdn=known["fqdn"])
+
+    def group(self, name: str) -> list[Host]:
+        """Hosts of a group, in the inventory's order; `all` is every host."""
+        names = self.site["hosts"] if name == "all" else self.site["groups"].get(name, [])
+        return [self.host(each) for each in names]
+
+    def tls(self, *, client: bool = True) -> ssl.SSLContext:
+        """A client context that speaks TLS 1.3 only and verifies the site's CA."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        if client:
+            context.load_cert_chain(self.client_certificate, self.client_key)
+        return context
+
+    def https(self, address: str, port: int, *, name: str) -> urllib3.HTTPSConnectionPool:
+        """A connection pool to one listener, verified by the name its certificate must carry."""
+        return urllib3.HTTPSConnectionPool(
+            address,
+            port,
+            maxsize=8,
+            block=True,
+            timeout=urllib3.Timeout(connect=5, read=TIMEOUT_SECONDS),
+            retries=urllib3.Retry(2, allowed_methods=["GET"], backoff_factor=0.2),
+            ssl_context=self.tls(),
+            server_hostname=name,
+            assert_hostname=name,
+            headers={"Host": name if port == 443 else f"{name}:{port}"},
+        )
+
+    def gateway(self) -> urllib3.HTTPSConnectionPool:
+        """The user's side: the virtual IP under the site's public name."""
+        return self.https(self.site["virtual_ip"], 443, name=self.site["public_name"])
+
+    def run(self, host: str, argv: Sequence[str]) -> str:
+        """Run a read-only command on a host over SSH.
+
+        Raises:
+            OSError: If SSH or the command fails, with what it said.
+        """
+        answer = subprocess.run(  # noqa: S603 - argv is built here, from the inventory's own connection settings
+            [*self.ssh[host], *argv], capture_output=True, text=True, timeout=60, check=False
+        )
+        if answer.returncode != 0:
+            said = answer.stderr.strip() or answer.stdout.strip()
+            raise OSError(f"{argv[0]} on {host} ended with {answer.returncode}: {said[-400:]}")
+        return answer.stdout

@@ -1,0 +1,108 @@
+#!/usr/bin/python
+"""The site's private authority on the controller: creates it once, signs what the hosts ask for."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_authority
+short_description: Sign the keys of all hosts at once
+description:
+  - Runs on the controller with the installer's own Python. Creates the authority when there is none.
+  - Names and usages come from O(wanted), never from a request; a request only proves that its sender
+    holds the key.
+options:
+  directory:
+    description: Folder of ca.key and ca.crt.
+    type: path
+    required: true
+  passphrase:
+    description: What the authority's key is encrypted with.
+    type: str
+    required: true
+  name:
+    description: Name of the site.
+    type: str
+    required: true
+  requests:
+    description: Signing requests by host and service.
+    type: dict
+    required: true
+  wanted:
+    description: What each certificate shall say, by host and service.
+    type: dict
+    required: true
+  lifetime_days:
+    description: How long the certificates are valid.
+    type: int
+    default: 397
+author:
+  - Sitewright
+"""
+
+EXAMPLES = r"""
+- name: Issue | Ensure the requests are signed
+  certificate_authority:
+    directory: /var/lib/sitewright/pki
+    passphrase: "{{ vault_ca_passphrase }}"
+    name: hospital-a
+    requests: {db1: {postgresql: "..."}}
+    wanted: {db1: {postgresql: {dns_names: [db1], ip_addresses: [], usages: [server]}}}
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+authority:
+  description: Certificate of the authority, PEM; empty in check mode before there is one.
+  returned: always
+  type: str
+certificates:
+  description: Certificates by host and service, PEM.
+  returned: always
+  type: dict
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from installer.errors import InstallerError
+from installer.pki import Wanted, ensure_authority
+
+
+def main() -> None:
+    """Run as a module, on the controller."""
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "passphrase": {"type": "str", "required": True, "no_log": True},
+            "name": {"type": "str", "required": True},
+            "requests": {"type": "dict", "required": True},
+            "wanted": {"type": "dict", "required": True},
+            "lifetime_days": {"type": "int", "default": 397},
+        },
+        supports_check_mode=True,
+    )
+    directory, wanted = Path(module.params["directory"]), module.params["wanted"]
+    if module.check_mode and not (directory / "ca.crt").exists():
+        module.exit_json(changed=True, authority="", certificates={})
+    try:
+        authority = ensure_authority(directory, module.params["passphrase"], name=module.params["name"])
+        certificates = {
+            host: {
+                service: authority.sign(
+                    request,
+                    Wanted.from_variables(wanted[host][service]),
+                    days=module.params["lifetime_days"],
+                )
+                for service, request in requests.items()
+            }
+            for host, requests in module.params["requests"].items()
+        }
+    except InstallerError as error:
+        module.fail_json(msg=f"{error.message}; {error.hint}")
+    module.exit_json(changed=authority.created, authority=authority.pem, certificates=certificates)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+#!/usr/bin/python
+"""Write all files, directories and links of a role in one round trip."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: config_files
+short_description: Several files, directories and links at once
+description:
+  - Writes each entry whole and atomically, after its own validation, and reports which ones changed.
+    A role with six files pays for one trip to the host instead of six. Contents are rendered on the
+    controller, for example with the V(ansible.builtin.template) lookup.
+  - All contents are validated before the first file is replaced. Missing parent directories are made, 0755 root.
+options:
+  files:
+    description: Entries in the order in which they are made.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path: {description: Where., type: path, required: true}
+      state:
+        description: What the entry is; V(absent) removes a file or link, and only an empty directory.
+        type: str
+        choices: [file, directory, link, absent]
+        default: file
+      content: {description: The whole text of a file., type: str}
+      target: {description: What a link points at., type: path}
+      owner: {description: User., type: str, default: root}
+      group: {description: Group., type: str, default: root}
+      mode: {description: Octal mode; by default 0644 for a file and 0755 for a directory., type: str}
+      validate:
+        description: Command that must accept the new file before it lands; V(%s) stands for its path.
+        type: list
+        elements: str
+        default: []
+author:
+  - Sitewright
+"""
+
+EXAMPLES = r"""
+- name: Configure | Ensure the files of the service
+  config_files:
+    files:
+      - {path: /etc/demo, state: directory}
+      - {path: /etc/demo/demo.conf, content: "{{ lookup('ansible.builtin.template', 'demo.conf.j2') }}"}
+"""
+
+RETURN = r"""
+changed_paths:
+  description: What was (or would be) written.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+MODES = {"file": "0644", "directory": "0755"}
+
+
+def current_text(path: Path) -> str | None:
+    """The file's text, None when there is no regular file."""
+    if not path.is_file() or path.is_symlink():
+        return None
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def validated(module: AnsibleModule, entry: dict[str, Any], text: str) -> Path:
+    """Write the text beside its destination and let its own program judge it."""
+    path = Path(entry["path"])
+    handle, name = tempfile.mkstemp(dir=module.tmpdir, prefix=".config-files-", suffix=path.suffix)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(text)
+    if entry["validate"]:
+        argv = [name if word == "%s" else word for word in entry["validate"]]
+        answer = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if answer.returncode != 0:
+            reason = (answer.stderr.strip() or answer.stdout.strip())[-800:].replace(name, entry["path"])
+            module.fail_json(msg=f"{entry['path']}: {argv[0]} refuses the new file, nothing was replaced: {reason}")
+    return Path(name)
+
+
+def replace_link(module: AnsibleModule, entry: dict[str, Any]) -> bool:
+    """Point a link at its target."""
+    path = Path(entry["path"])
+    if path.is_symlink() and os.readlink(path) == entry["target"]:
+        return False
+    if not module.check_mode:
+        fresh = path.with_name(f".{path.name}.sitewright")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(entry["target"])
+        fresh.replace(path)
+    return True
+
+
+def remove(module: AnsibleModule, path: Path) -> bool:
+    """Remove a file, a link or an empty directory."""
+    if not path.is_symlink() and not path.exists():
+        return False
+    if not module.check_mode:
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
+    return True
+
+
+def attributes(module: AnsibleModule, entry: dict[str, Any]) -> bool:
+    """Set owner, group and mode where they differ."""
+    if not Path(entry["path"]).exists():
+        return False
+    arguments = {
+        "path": entry["path"],
+        "owner": entry["owner"],
+        "group": entry["group"],
+        "mode": entry["mode"] or MODES[entry["state"]],
+    }
+    return bool(module.set_fs_attributes_if_different(module.load_file_common_arguments(arguments), False))
+
+
+def main() -> None:
+    """Entry point of the module."""
+    entry_spec = {
+        "path": {"type": "path", "required": True},
+        "state": {"type": "str", "choices": ["file", "directory", "link", "absent"], "default": "file"},
+        "content": {"type": "str"},
+        "target": {"type": "path"},
+        "owner": {"type": "str", "default": "root"},
+        "group": {"type": "str", "default": "root"},
+        "mode": {"type": "str"},
+        "validate": {"type": "list", "elements": "str", "default": []},
+    }
+    required = [("state", "file", ["content"]), ("state", "link", ["target"])]
+    module = AnsibleModule(
+        argument_spec={
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": entry_spec,
+                "required_if": required,
+            }
+        },
+        supports_check_mode=True,
+    )
+    entries: list[dict[str, Any]] = module.params["files"]
+    changed: list[str] = []
+    diffs: list[dict[str, str]] = []
+    fresh: dict[str, Path] = {}
+    for entry in entries:
+        if entry["state"] != "file":
+            continue
+        before = current_text(Path(entry["path"]))
+        if before == entry["content"]:
+            continue
+        if not (module.check_mode and entry["validate"]):  # the program may not be installed yet
+            fresh[entry["path"]] = validated(module, entry, entry["content"])
+        changed.append(entry["path"])
+        diffs.append(
+            {
+                "before": before or "",
+                "after": entry["content"],
+                "before_header": entry["path"],
+                "after_header": entry["path"],
+            }
+        )
+    for entry in entries:
+        path = Path(entry["path"])
+        if entry["state"] == "directory" and not path.is_dir():
+            changed.append(entry["path"])
+            if not module.check_mode:
+                path.mkdir(parents=True)
+        elif entry["state"] == "file" and entry["path"] in fresh and not module.check_mode:
+            wished = entry["mode"] or MODES["file"]
+            # Owner and mode first: a secret is never readable in between.
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh[entry["path"]].chmod(int(wished, 8))
+            attributes(module, {**entry, "path": str(fresh[entry["path"]])})
+            module.atomic_move(str(fresh[entry["path"]]), entry["path"], keep_dest_attrs=False)
+        elif (entry["state"] == "link" and replace_link(module, entry)) or (
+            entry["state"] == "absent" and remove(module, path)
+        ):
+            changed.append(entry["path"])
+        if entry["state"] in MODES and attributes(module, entry):
+            changed.append(entry["path"])
+    module.exit_json(changed=bool(changed), changed_paths=sorted(set(changed)), diff=diffs)
+
+
+if __name__ == "__main__":
+    main()

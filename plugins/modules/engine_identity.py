@@ -1,0 +1,310 @@
+#!/usr/bin/python
+"""Make the users of the process engine's REST API, and what they may do, through that API."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: engine_identity
+short_description: Users, groups and grants of the process engine
+description:
+  - Makes groups, users, memberships and grants what they are said to be, in one go and through one
+    connection. Users, groups and memberships that are not named stay as they are; a named group is
+    granted exactly what is said, everything else is taken from it.
+  - A password is compared by asking the engine whether it is right, so a changed one shows as a change.
+  - In check mode the engine is only asked. An engine that does not answer yet counts as one without users.
+options:
+  url:
+    description: Base of the REST API, V(https) only.
+    type: str
+    required: true
+  ca_path:
+    description: Certificate authority that signed the engine's certificate.
+    type: path
+    required: true
+  admin_user:
+    description: Administrator of the engine.
+    type: str
+    required: true
+  admin_password:
+    description: The administrator's password.
+    type: str
+    required: true
+  groups:
+    description: Groups and their grants.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      id: {description: Identifier., type: str, required: true}
+      name: {description: What people see., type: str, required: true}
+      grants:
+        description: Everything the group may do.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          resource:
+            description: Kind of resource.
+            type: str
+            required: true
+            choices: [application, authorization, batch, decision-definition, decision-requirements-definition,
+                      deployment, filter, operation-log, process-definition, process-instance, system, task]
+          id: {description: Which one., type: str, default: "*"}
+          permissions: {description: What may be done with it., type: list, elements: str, required: true}
+  users:
+    description: Users, their passwords and memberships.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      id: {description: Login., type: str, required: true}
+      name: {description: What people see., type: str, required: true}
+      password: {description: Password., type: str, required: true}
+      groups: {description: Groups the user belongs to., type: list, elements: str, default: []}
+  timeout_seconds:
+    description: How long one answer may take, in seconds.
+    type: int
+    default: 15
+author:
+  - Sitewright
+"""
+
+EXAMPLES = r"""
+- name: Service | Ensure the users of the engine
+  engine_identity:
+    url: https://app1.example.internal:8443/engine-rest
+    ca_path: /etc/sitewright/tls/ca.crt
+    admin_user: admin
+    admin_password: "{{ engine_admin_password }}"
+    groups:
+      - id: workers
+        name: Workers
+        grants: [{resource: process-definition, id: invoice, permissions: [READ_INSTANCE, UPDATE_INSTANCE]}]
+    users:
+      - {id: worker, name: Worker, password: "{{ engine_worker_password }}", groups: [workers]}
+"""
+
+RETURN = r"""
+changes:
+  description: What was (or would be) done, one sentence each.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import base64
+import http.client
+import json
+import ssl
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from ansible.module_utils.basic import AnsibleModule
+
+HTTP_ERRORS_FROM = 400
+HTTP_UNAUTHORIZED = 401
+MOST_RESULTS = 1000
+# Numbers of the resources in the engine's own list.
+RESOURCES = {
+    "application": 0,
+    "authorization": 4,
+    "filter": 5,
+    "process-definition": 6,
+    "task": 7,
+    "process-instance": 8,
+    "deployment": 9,
+    "decision-definition": 10,
+    "batch": 13,
+    "decision-requirements-definition": 14,
+    "operation-log": 17,
+    "system": 21,
+}
+GRANT = 1
+# A group may read itself and its members: the engine grants that when the group is made.
+GROUP_RESOURCE = 2
+
+
+class RequestError(Exception):
+    """The engine refused, or did not answer."""
+
+
+class Engine:
+    """The REST API of one engine over one verified connection."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        """Prepare the connection; it is opened by the first request."""
+        address = urlsplit(parameters["url"])
+        if address.scheme != "https" or not address.hostname:
+            raise RequestError(f"{parameters['url']} is not an https address")
+        context = ssl.create_default_context(cafile=parameters["ca_path"])
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        self.base = address.path.rstrip("/")
+        self.connection = http.client.HTTPSConnection(
+            address.hostname, address.port or 443, timeout=parameters["timeout_seconds"], context=context
+        )
+        login = f"{parameters['admin_user']}:{parameters['admin_password']}".encode()
+        self.headers = {
+            "Authorization": f"Basic {base64.b64encode(login).decode()}",
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+        }
+        self.admin_user = parameters["admin_user"]
+
+    def request(self, method: str, path: str, body: object = None) -> Any:
+        """Make one request and return the parsed answer, None for an empty one."""
+        text = None if body is None else json.dumps(body)
+        try:
+            self.connection.request(method, self.base + path, body=text, headers=self.headers)
+            answer = self.connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise RequestError(f"no answer to {method} {path}: {error}") from error
+        if answer.status == HTTP_UNAUTHORIZED:
+            raise RequestError(
+                f"the engine does not accept the password of {self.admin_user}. It was changed on one side only: "
+                "give the engine the password of the vault (web application Admin, Users), or the vault the engine's"
+            )
+        if answer.status >= HTTP_ERRORS_FROM:
+            reason = content.decode("utf-8", "replace")[:400]
+            raise RequestError(f"{method} {path}: {answer.status} {reason}")
+        return json.loads(content) if content else None
+
+    def get(self, path: str, **query: str) -> Any:
+        """Make one GET request; the engine answers no list without a bound."""
+        return self.request("GET", f"{path}?{urlencode({**query, 'maxResults': MOST_RESULTS})}")
+
+
+class Identity:
+    """Compares what is with what should be, and changes the difference unless it is only a check."""
+
+    def __init__(self, engine: Engine, *, check_mode: bool) -> None:
+        """Start without a change."""
+        self.engine = engine
+        self.check_mode = check_mode
+        self.changes: list[str] = []
+
+    def change(self, what: str, method: str, path: str, body: object = None) -> None:
+        """Note a change and make it."""
+        self.changes.append(what)
+        if not self.check_mode:
+            self.engine.request(method, path, body)
+
+    def ensure_group(self, group: dict[str, Any]) -> None:
+        """Make the group and its grants."""
+        wished = {"id": group["id"], "name": group["name"], "type": "SYSTEM"}
+        found = self.engine.get("/group", id=group["id"])
+        if not found:
+            self.change(f"create group {group['id']}", "POST", "/group/create", wished)
+        elif found[0] != wished:
+            self.change(f"rename group {group['id']}", "PUT", f"/group/{quote(group['id'])}", wished)
+        self.ensure_grants(group)
+
+    def ensure_grants(self, group: dict[str, Any]) -> None:
+        """Grant the group what is said, and nothing else."""
+        wished = {
+            (RESOURCES[grant["resource"]], grant["id"]): sorted(set(grant["permissions"])) for grant in group["grants"]
+        }
+        names = {number: name for name, number in RESOURCES.items()}
+        left = dict(wished)
+        for entry in self.engine.get("/authorization", type=str(GRANT), groupIdIn=group["id"]):
+            key = (entry["resourceType"], entry["resourceId"])
+            what = f"{names.get(key[0], key[0])} {key[1]}"
+            if key[0] == GROUP_RESOURCE and key[1] == group["id"]:
+                continue
+            permissions = left.pop(key, None)
+            path = f"/authorization/{quote(entry['id'])}"
+            if permissions is None:
+                self.change(f"take {what} from group {group['id']}", "DELETE", path)
+            elif sorted(entry["permissions"]) != permissions:
+                body = {**self.grant(group["id"], key, permissions), "userId": None}
+                self.change(f"correct {what} of group {group['id']}", "PUT", path, body)
+        for key, permissions in left.items():
+            what = f"{names[key[0]]} {key[1]}"
+            body = {"type": GRANT, **self.grant(group["id"], key, permissions)}
+            self.change(f"grant {what} to group {group['id']}", "POST", "/authorization/create", body)
+
+    @staticmethod
+    def grant(group: str, key: tuple[int, str], permissions: list[str]) -> dict[str, Any]:
+        """One grant as the engine writes it."""
+        return {"permissions": permissions, "groupId": group, "resourceType": key[0], "resourceId": key[1]}
+
+    def ensure_user(self, user: dict[str, Any]) -> None:
+        """Make the user, the password and the memberships."""
+        login = user["id"]
+        profile = {"id": login, "firstName": user["name"], "lastName": "", "email": ""}
+        if not self.engine.get("/user", id=login):
+            body = {"profile": profile, "credentials": {"password": user["password"]}}
+            self.change(f"create user {login}", "POST", "/user/create", body)
+            member_of: set[str] = set()
+        else:
+            self.ensure_password(login, user["password"])
+            member_of = {group["id"] for group in self.engine.get("/group", member=login)}
+        for group in sorted(set(user["groups"]) - member_of):
+            path = f"/group/{quote(group)}/members/{quote(login)}"
+            self.change(f"put user {login} into group {group}", "PUT", path)
+
+    def ensure_password(self, login: str, password: str) -> None:
+        """Set the password when it is another one; asking with a wrong one counts as a failed login, so unlock."""
+        answer = self.engine.request("POST", "/identity/verify", {"username": login, "password": password})
+        if answer["authenticated"]:
+            return
+        path = f"/user/{quote(login)}"
+        self.change(f"set the password of user {login}", "PUT", f"{path}/credentials", {"password": password})
+        if not self.check_mode:
+            self.engine.request("POST", f"{path}/unlock")
+
+
+def main() -> None:
+    """Entry point of the module."""
+    grant_spec = {
+        "resource": {"type": "str", "required": True, "choices": sorted(RESOURCES)},
+        "id": {"type": "str", "default": "*"},
+        "permissions": {"type": "list", "elements": "str", "required": True},
+    }
+    group_spec = {
+        "id": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+        "grants": {"type": "list", "elements": "dict", "default": [], "options": grant_spec},
+    }
+    user_spec = {
+        "id": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+        "password": {"type": "str", "required": True, "no_log": True},
+        "groups": {"type": "list", "elements": "str", "default": []},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "url": {"type": "str", "required": True},
+            "ca_path": {"type": "path", "required": True},
+            "admin_user": {"type": "str", "required": True},
+            "admin_password": {"type": "str", "required": True, "no_log": True},
+            "groups": {"type": "list", "elements": "dict", "default": [], "options": group_spec},
+            "users": {"type": "list", "elements": "dict", "default": [], "options": user_spec},
+            "timeout_seconds": {"type": "int", "default": 15},
+        },
+        supports_check_mode=True,
+    )
+    parameters = module.params
+    wished = [f"create group {group['id']}" for group in parameters["groups"]]
+    wished += [f"create user {user['id']}" for user in parameters["users"]]
+    try:
+        engine = Engine(parameters)
+        engine.get("/version")
+    except (RequestError, OSError) as error:
+        if module.check_mode:
+            module.exit_json(changed=bool(wished), changes=wished, msg=f"the engine does not answer yet: {error}")
+        module.fail_json(msg=f"{parameters['url']}: {error}")
+        return
+    identity = Identity(engine, check_mode=module.check_mode)
+    try:
+        for group in parameters["groups"]:
+            identity.ensure_group(group)
+        for user in parameters["users"]:
+            identity.ensure_user(user)
+    except RequestError as error:
+        module.fail_json(msg=f"{parameters['url']}: {error}", changes=identity.changes)
+    module.exit_json(changed=bool(identity.changes), changes=identity.changes)
+
+
+if __name__ == "__main__":
+    main()
