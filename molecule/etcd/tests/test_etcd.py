@@ -1,0 +1,64 @@
+"""What an operator finds: three members that talk TLS 1.3 to those with a certificate, and to nobody else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from testinfra.host import Host
+
+testinfra_hosts = ["etcd"]
+
+TLS = "/etc/sitewright/tls"
+ETCDCTL = f"etcdctl --cacert={TLS}/ca.crt --cert={TLS}/etcd/tls.crt --key={TLS}/etcd/tls.key --endpoints=https://127.0.0.1:2379"
+
+
+def _address(host: Host) -> str:
+    return host.check_output("hostname --all-ip-addresses").split()[0]
+
+
+def _etcdctl(host: Host, arguments: str) -> Any:
+    return json.loads(host.check_output(f"{ETCDCTL} --write-out=json {arguments}"))
+
+
+def test_all_three_members_are_healthy(host: Host) -> None:
+    assert [member["health"] for member in _etcdctl(host, "endpoint health --cluster")] == [True] * 3
+
+
+def test_the_members_are_the_hosts(host: Host) -> None:
+    members = _etcdctl(host, "member list")["members"]
+    assert sorted(member["name"] for member in members) == ["svc1", "svc2", "svc3"]
+
+
+def test_the_data_is_the_members_own_and_hidden(host: Host) -> None:
+    directory = host.file("/var/lib/etcd/sitewright")
+    assert (directory.user, directory.group, directory.mode) == ("etcd", "etcd", 0o700)
+    assert not host.file("/var/lib/etcd/default").exists
+
+
+def test_tls_1_2_is_refused_on_both_ports(host: Host) -> None:
+    for port in (2379, 2380):
+        said = host.run("openssl s_client -tls1_2 -connect %s:%s </dev/null", _address(host), str(port))
+        assert "alert protocol version" in said.stderr, said.stderr
+
+
+def test_a_client_without_a_certificate_is_refused(host: Host) -> None:
+    said = host.run("curl --silent --show-error --cacert %s https://127.0.0.1:2379/health", f"{TLS}/ca.crt")
+    assert said.rc != 0
+
+
+def test_nothing_listens_without_tls(host: Host) -> None:
+    listening = host.check_output("ss --no-header --listening --tcp --numeric --processes")
+    ports = {line.split()[3].rsplit(":", 1)[1] for line in listening.splitlines() if '"etcd"' in line}
+    assert ports == {"2379", "2380"}
+
+
+def test_the_sandbox_holds(host: Host) -> None:
+    judged = host.run("systemd-analyze security --threshold=30 etcd.service")
+    assert judged.rc == 0, judged.stdout[-200:]
+
+
+def test_the_member_starts_at_boot(host: Host) -> None:
+    unit = host.service("etcd")
+    assert unit.is_running, host.check_output("journalctl --unit=etcd --lines=30 --no-pager")
+    assert unit.is_enabled

@@ -1,0 +1,202 @@
+"""Hosts for Molecule scenarios: each scenario is a small site of its own, rehearsed like any other.
+
+Usage: driver.py create | interrupt | destroy, called by the shared playbooks with Molecule's environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from installer import rehearsal
+from installer.bundle.build import build
+from installer.controller import Job, ensure_commands
+from installer.errors import InstallerError
+from installer.manifests import load_manifests
+from installer.paths import Paths
+from installer.pki import ensure_authority
+from installer.secrets import catalog, ensure_vault, read_vault, rehearsal_password
+from installer.site import GROUPS, Site, load_site
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from installer.manifests import RoleManifest
+
+# Every scenario has a network namespace of its own, so all of them can use the same addresses.
+_NETWORK: Final = "10.250.0.0/24"
+_PREFIX: Final = "10.250.0."
+_FIRST_ADDRESS: Final = 11
+# Plays the groups a scenario does not test: it has a name and an address, but is never booted.
+_ELSEWHERE: Final = "elsewhere"
+_ELSEWHERE_ADDRESS: Final = f"{_PREFIX}200"
+_SCENARIO: Final = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
+_EPHEMERAL: Final = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+_NAME: Final = f"molecule-{os.environ['MOLECULE_SCENARIO_NAME']}"
+_RECAP: Final = re.compile(r"^\S+\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
+_SERVICE_TASK: Final = "service |"
+_PLAIN: Final = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+
+
+def main(verb: str) -> int:
+    """Do one of the three; the exit code."""
+    try:
+        {"create": _create, "interrupt": _interrupt, "destroy": _destroy}[verb]()
+    except InstallerError as error:
+        _say(f"{error.message}\n{error.hint}")
+        return error.exit_code
+    return 0
+
+
+def _create() -> None:
+    paths = Paths.from_environment()
+    manifests = load_manifests(paths.root)
+    site = load_site(_write_inventory(), manifests=manifests, rehearsal=True)
+    if not paths.bundle.exists():
+        ensure_commands([Job.BUNDLE], _say)
+        build(paths, out=paths.bundle, report=_say)
+    state = paths.rehearsal(site.name)
+    spec = rehearsal.RehearsalSpec(
+        site=site.name,
+        network=_NETWORK,
+        hosts={name: str(host.address) for name, host in site.hosts.items() if name != _ELSEWHERE},
+        virtual_ip=str(site.virtual_ip),
+    )
+    hosts = rehearsal.up(spec, paths, _say)
+    secrets = _secrets(state, manifests)
+    ensure_authority(state / "pki", secrets["vault_ca_passphrase"], name=site.name)
+    variables = {
+        "site": json.loads(json.dumps(site.resolved(), default=str)),
+        "sitewright_certificates_dir": "",
+        "sitewright_bundle_dir": str(paths.bundle),
+        "sitewright_pki_dir": str(state / "pki"),
+        **secrets,
+    }
+    target = _EPHEMERAL / "site.json"
+    target.touch(mode=0o600)
+    target.write_text(json.dumps(_ansible_inventory(site, hosts, variables), indent=2), encoding="utf-8")
+
+
+def _destroy() -> None:
+    rehearsal.down(_NAME, Paths.from_environment(), _say)
+    (_EPHEMERAL / "site.json").unlink(missing_ok=True)
+
+
+def _interrupt() -> None:
+    """Kill a run between its configuration and its service, let the next one mend it, put all back.
+
+    `interrupted.yml` of the scenario holds variables that change the configuration.
+    """
+    changes = _SCENARIO / "interrupted.yml"
+    extra = ["--extra-vars", f"@{changes}"] if changes.exists() else []
+    _run_until(_SERVICE_TASK, extra)
+    mended = _run(extra)
+    if changes.exists() and not any(mended):
+        raise InstallerError(
+            "the run after the interrupted one changed nothing: a restart was lost",
+            hint="see what the service's unit task watches",
+        )
+    if any(_run(extra)):
+        raise InstallerError("the second run after the interrupted one still changed something")
+    _run([])
+
+
+def _converge(extra: list[str]) -> list[str]:
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    return [program, "--inventory", str(_EPHEMERAL / "inventory"), *extra, str(_SCENARIO / "converge.yml")]
+
+
+def _run_until(task: str, extra: list[str]) -> None:
+    """Start a run and kill it, with all it started, when the task is announced."""
+    with subprocess.Popen(  # noqa: S603 - our own playbook
+        _converge(extra), stdout=subprocess.PIPE, text=True, env=_PLAIN, start_new_session=True
+    ) as run:
+        lines = []
+        for line in run.stdout or ():
+            lines.append(line)
+            if line.startswith("TASK [") and task in line:
+                os.killpg(run.pid, signal.SIGKILL)
+                return
+    _say("".join(lines))
+    raise InstallerError(f"no task announced itself with {task!r}", hint=f"see {_SCENARIO / 'converge.yml'}")
+
+
+def _run(extra: list[str]) -> list[int]:
+    """Run to the end; how many tasks changed something on each host."""
+    done = subprocess.run(  # noqa: S603 - our own playbook
+        _converge(extra), stdout=subprocess.PIPE, text=True, env=_PLAIN, check=False
+    )
+    if done.returncode != 0:
+        _say(done.stdout)
+        raise InstallerError("a run after an interrupted one failed", hint="read its output above")
+    return [int(count) for count in _RECAP.findall(done.stdout)]
+
+
+def _write_inventory() -> Path:
+    """The scenario's platforms as an operator would have written them down."""
+    scenario = yaml.safe_load(Path(os.environ["MOLECULE_FILE"]).read_text(encoding="utf-8"))
+    platforms: dict[str, list[str]] = {item["name"]: item["groups"] for item in scenario["platforms"]}
+    groups = {group: [name for name, own in platforms.items() if group in own] for group in GROUPS}
+    groups["repository"] = groups["repository"] or [next(iter(platforms))]
+    hosts = {name: {"ansible_host": f"{_PREFIX}{_FIRST_ADDRESS + index}"} for index, name in enumerate(platforms)}
+    hosts[_ELSEWHERE] = {"ansible_host": _ELSEWHERE_ADDRESS}
+    children = {group: {"hosts": dict.fromkeys(members or [_ELSEWHERE])} for group, members in groups.items()}
+    described = {
+        "name": _NAME,
+        "site_class": "development",
+        "domain": "molecule.internal",
+        "public_name": "workflow.molecule.internal",
+        "network": _NETWORK,
+        "virtual_ip": f"{_PREFIX}10",
+    }
+    folder = _EPHEMERAL / "inventories" / _NAME
+    (folder / "group_vars/all").mkdir(parents=True, exist_ok=True)
+    everyone = {"all": {"hosts": hosts, "vars": {"ansible_user": rehearsal.LOGIN_USER}, "children": children}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump(everyone), encoding="utf-8")
+    (folder / "group_vars/all/site.yml").write_text(yaml.safe_dump({"sitewright": described}), encoding="utf-8")
+    return folder
+
+
+def _secrets(state: Path, manifests: Mapping[str, RoleManifest]) -> dict[str, Any]:
+    password = rehearsal_password(state / "vault-password").value
+    ensure_vault(state / "vault.yml", password, catalog(manifests))
+    return read_vault(state / "vault.yml", password)
+
+
+def _ansible_inventory(site: Site, hosts: rehearsal.Rehearsal, variables: dict[str, Any]) -> dict[str, Any]:
+    """What Ansible's script inventory expects, less the host that is never booted."""
+    way_in = [*hosts.enter_argv(), sys.executable, "-I", str(Path(__file__).with_name("connect.py")), "%h", "%p"]
+    connection = {
+        **hosts.inventory_variables(),
+        "ansible_ssh_extra_args": f"-o ProxyUseFdpass=yes -o {shlex.quote('ProxyCommand=' + shlex.join(way_in))}",
+        "ansible_become": True,
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    members = {group: [name for name in names if name in hosts.spec.hosts] for group, names in site.groups.items()}
+    return {
+        "_meta": {
+            "hostvars": {
+                name: {**site.settings_of(name), **variables, "ansible_host": address, **connection}
+                for name, address in hosts.spec.hosts.items()
+            }
+        },
+        **{group: {"hosts": names} for group, names in members.items() if names},
+    }
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,54 @@
+"""What the documentation says is what the code reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from installer import reference
+from installer.manifests import load_manifests
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+
+
+@pytest.mark.parametrize("page", reference.pages(), ids=lambda page: page.name)
+def test_generated_page_is_up_to_date(page: Path) -> None:
+    assert page.read_text() == reference.pages()[page], "run: python -m installer.reference"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_has_what_every_role_has(role: str) -> None:
+    folder = ROOT / "roles" / role
+    for needed in ("README.md", "meta/main.yml", "meta/argument_specs.yml", "meta/sitewright.yml", "tasks/main.yml"):
+        assert (folder / needed).is_file(), needed
+    assert (ROOT / "molecule" / role / "molecule.yml").is_file()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_and_argument_specs_say_the_same(role: str) -> None:
+    folder = ROOT / "roles" / role
+    specs = yaml.safe_load((folder / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    options = {name: option for entry in specs.values() for name, option in (entry.get("options") or {}).items()}
+    defaults = yaml.safe_load((folder / "defaults" / "main.yml").read_text()) or {}
+    specified = {name: option["default"] for name, option in options.items() if "default" in option}
+    assert defaults == specified
+    for name in options.keys() - defaults.keys():
+        assert options[name].get("required") or "default" not in options[name], name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_listener_without_tls_has_a_reason(role: str) -> None:
+    for port in load_manifests(ROOT)[role].ports:
+        assert port.tls == "1.3" or len(port.reason) > 20, port
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_secret_variables_are_hidden(role: str) -> None:
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    for entry in specs.values():
+        for name, option in (entry.get("options") or {}).items():
+            if name.endswith(("_password", "_cookie", "_passphrase")):
+                assert option.get("no_log") is True, name

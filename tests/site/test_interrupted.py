@@ -1,0 +1,69 @@
+"""An installation that is killed again and again ends where an unbroken one ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.site.conftest import ROOT, Operator, leftovers
+
+# The same group as the unbroken installation: both bring up hospital-a, one after the other.
+pytestmark = pytest.mark.xdist_group("hospital-a")
+
+KILLS = int(os.environ.get("SITEWRIGHT_TEST_KILLS", "3"))
+LATEST_SECONDS = float(os.environ.get("SITEWRIGHT_TEST_KILL_SECONDS", "90"))
+
+
+@pytest.fixture(scope="module")
+def operator(bundle: Path) -> Iterator[Operator]:
+    operator = Operator(site="hospital-a")
+    operator.down()
+    yield operator
+    operator.down()
+    assert leftovers("hospital-a") == []
+
+
+def test_killed_installations_end_in_the_verified_state(operator: Operator) -> None:
+    seed = int(os.environ.get("SITEWRIGHT_TEST_SEED", str(random.SystemRandom().randrange(10**6))))
+    moments = [random.Random(seed + number).uniform(3, LATEST_SECONDS) for number in range(KILLS)]
+    argv = operator.argv("--inventory", "hospital-a", "--rehearse", "--output", "json")
+    log = ROOT / ".sitewright" / "killed-installations.log"
+    killed = 0
+    for moment in moments:
+        with log.open("a") as stream:
+            stream.write(f"seed {seed}: kill after {moment:.1f} s\n")
+            stream.flush()
+            process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=stream)
+            time.sleep(moment)
+            if process.poll() is None:
+                # The installer itself is what Popen started: the shell and the namespace were exec'ed away.
+                os.kill(process.pid, signal.SIGKILL)
+                killed += 1
+            process.wait()
+    code, result, said = operator.install()
+    assert code == 0, f"seed {seed}, moments {moments}: {said}"
+    assert result["result"] == "done"
+    assert killed > 0
+    code, result, said = operator.install()
+    assert code == 0, said
+    assert result["changed"] == 0, f"seed {seed}: {[stage for stage in result['stages'] if stage['changed']]}"
+
+
+def test_journal_tells_what_was_interrupted_and_what_carried_on(operator: Operator) -> None:
+    folder = ROOT / ".sitewright" / "rehearsal" / "hospital-a"
+    records = [
+        json.loads(line)
+        for line in next(folder.rglob("journal.jsonl")).read_text().splitlines()
+        if line.startswith("{") and line.endswith("}")
+    ]
+    text = json.dumps(records)
+    assert all(stage in text for stage in ("certificates", "database", "engine", "worker"))
+    assert len({record["operation"] for record in records if "operation" in record}) >= 1

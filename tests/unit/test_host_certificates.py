@@ -1,0 +1,117 @@
+"""The judgement a host makes of its own certificates, by a real handshake."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from installer.pki import Authority, Wanted, ensure_authority
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MODULE = Path(__file__).resolve().parents[2] / "plugins" / "modules" / "host_certificates.py"
+OPENSSL = shutil.which("openssl") or "openssl"
+WANTED: dict[str, Any] = {
+    "dns_names": ["db1.hospital.internal", "db1"],
+    "ip_addresses": ["10.20.0.31"],
+    "usages": ["server", "client"],
+}
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    """The Ansible module, imported by its file as Ansible does."""
+    specification = importlib.util.spec_from_file_location("host_certificates", MODULE)
+    assert specification is not None
+    assert specification.loader is not None
+    loaded = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """A private authority."""
+    return ensure_authority(tmp_path / "pki", "passphrase", name="hospital")
+
+
+def _pair(folder: Path, authority: Authority, days: int = 397, **other: Any) -> tuple[Path, Path]:
+    """A key made by openssl as on a host, and its certificate."""
+    key, certificate = folder / "tls.key", folder / "tls.crt"
+    argv = [OPENSSL, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", str(key)]
+    subprocess.run(argv, capture_output=True, timeout=30, check=True)
+    text = subprocess.run(
+        [OPENSSL, "pkey", "-in", str(key), "-pubout"], capture_output=True, timeout=30, check=True
+    ).stdout
+    wanted = Wanted.from_variables({**WANTED, **other})
+    lifetime = timedelta(days=days)
+    certificate.write_text(authority.certify(load_pem_public_key(text), wanted, lifetime=lifetime))
+    return certificate, key
+
+
+def test_a_good_pair_is_proven_by_a_handshake_and_shows_its_names(
+    module: ModuleType, authority: Authority, tmp_path: Path
+) -> None:
+    seen = module.prove(*_pair(tmp_path, authority), authority.pem, WANTED)
+    assert ("DNS", "db1") in seen["subjectAltName"]
+    assert ("IP Address", "10.20.0.31") in seen["subjectAltName"]
+
+
+@pytest.mark.parametrize("usage", ["server", "client"])
+def test_a_pair_of_one_purpose_is_proven_for_it_and_refused_for_the_other(
+    module: ModuleType, authority: Authority, tmp_path: Path, usage: str
+) -> None:
+    pair = _pair(tmp_path, authority, usages=[usage])
+    assert module.prove(*pair, authority.pem, {**WANTED, "usages": [usage]})["notAfter"]
+    (other,) = {"server", "client"} - {usage}
+    with pytest.raises(module.UnfitError, match=r"(unsuitable|unsupported) certificate purpose"):
+        module.prove(*pair, authority.pem, {**WANTED, "usages": [other]})
+
+
+def test_a_certificate_of_another_authority_is_unfit(module: ModuleType, authority: Authority, tmp_path: Path) -> None:
+    pair = _pair(tmp_path, authority)
+    other = ensure_authority(tmp_path / "other", "passphrase", name="other")
+    with pytest.raises(module.UnfitError, match="unable to get local issuer certificate"):
+        module.prove(*pair, other.pem, WANTED)
+
+
+def test_a_key_of_another_certificate_is_unfit(module: ModuleType, authority: Authority, tmp_path: Path) -> None:
+    certificate, _key = _pair(tmp_path, authority)
+    (tmp_path / "second").mkdir()
+    _certificate, key = _pair(tmp_path / "second", authority)
+    with pytest.raises(module.UnfitError, match="KEY_VALUES_MISMATCH"):
+        module.prove(certificate, key, authority.pem, WANTED)
+
+
+def test_what_is_not_there_or_not_pem_is_unfit(module: ModuleType, authority: Authority, tmp_path: Path) -> None:
+    certificate, key = _pair(tmp_path, authority)
+    with pytest.raises(module.UnfitError, match="missing"):
+        module.prove(certificate, tmp_path / "none", authority.pem, WANTED)
+    certificate.write_text("half a certif")
+    with pytest.raises(module.UnfitError):
+        module.prove(certificate, key, authority.pem, WANTED)
+
+
+def test_a_certificate_whose_host_was_renamed_is_unfit(
+    module: ModuleType, authority: Authority, tmp_path: Path
+) -> None:
+    pair = _pair(tmp_path, authority)
+    with pytest.raises(module.UnfitError, match="Hostname mismatch"):
+        module.prove(*pair, authority.pem, {**WANTED, "dns_names": ["db2.hospital.internal"]})
+
+
+def test_the_hosts_side_needs_nothing_but_pythons_own_library() -> None:
+    tree = ast.parse(MODULE.read_text())
+    imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert {name.partition(".")[0] for name in imported} - sys.stdlib_module_names == {"ansible"}

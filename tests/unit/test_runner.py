@@ -1,0 +1,240 @@
+"""The runner, with the real Ansible working on this very machine."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from installer import guard
+from installer.journal import DONE, FAILED, INTERRUPTED, HostTally
+from installer.orphans import end_orphans
+from installer.playbook_events import TaskEvent, reason_of
+from installer.runner import PlaybookResult, Runner, RunnerSettings
+from installer.terminal import Terminal
+
+ROOT = Path(__file__).resolve().parents[2]
+CANARY = "c4naryOfTheVault"
+HEAD = "- hosts: all\n  gather_facts: false\n  tasks:\n"
+INVENTORY = f"""\
+all:
+  vars: {{ansible_connection: local, ansible_python_interpreter: {sys.executable}}}
+  hosts: {{one: , two: }}
+"""
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    inventory = tmp_path / "inventory" / "hosts.yml"
+    inventory.parent.mkdir()
+    inventory.write_text(INVENTORY)
+    terminal = Terminal()
+    terminal.hide([CANARY])
+    settings = RunnerSettings(
+        root=ROOT,
+        inventory=inventory,
+        vault_password_client=None,
+        facts=tmp_path / "facts",
+        sockets=tmp_path / "sockets",
+        forks=5,
+        strategy="stock",
+    )
+    return Runner(settings, redact=terminal.redact)
+
+
+def playbook(tmp_path: Path, tasks: str) -> Path:
+    path = tmp_path / "playbook.yml"
+    path.write_text(HEAD + tasks)
+    return path
+
+
+def test_it_counts_and_reports_what_each_host_did(tmp_path: Path, runner: Runner) -> None:
+    target = tmp_path / "{{ inventory_hostname }}"
+    tasks = f"    - name: do | Write\n      ansible.builtin.copy: {{content: x, dest: '{target}', mode: '0600'}}\n"
+    events: list[TaskEvent] = []
+    path = playbook(tmp_path, tasks)
+    first = runner.run(path, folder=tmp_path / "run1", report=events.append)
+    second = runner.run(path, folder=tmp_path / "run2", report=events.append)
+    assert (first.result, first.changed, first.failures) == (DONE, 2, ())
+    assert first.hosts == {"one": HostTally(ok=1, changed=1), "two": HostTally(ok=1, changed=1)}
+    assert second.changed == 0
+    assert TaskEvent(host="two", task="do | Write", outcome="changed") in events
+
+
+def test_check_mode_tells_what_would_change_and_changes_nothing(tmp_path: Path, runner: Runner) -> None:
+    tasks = f"    - name: do | Write\n      ansible.builtin.copy: {{content: x, dest: '{tmp_path}/f', mode: '0600'}}\n"
+    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=lambda _event: None, check=True)
+    assert (result.result, result.changed) == (DONE, 2)
+    assert not (tmp_path / "f").exists()
+    assert "+x" in result.log.read_text()
+
+
+def test_a_failure_names_host_task_and_reason(tmp_path: Path, runner: Runner) -> None:
+    tasks = (
+        "    - name: do | Break\n      ansible.builtin.fail: {msg: the disk is full}\n"
+        "      when: inventory_hostname == 'two'\n"
+    )
+    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=lambda _event: None)
+    assert result.result == FAILED
+    (failure,) = result.failures
+    assert (failure.host, failure.task, failure.reason) == ("two", "do | Break", "the disk is full")
+
+
+def test_a_rescued_failure_is_none(tmp_path: Path, runner: Runner) -> None:
+    tasks = (
+        "    - name: do | Try\n      block:\n        - name: do | Break\n          ansible.builtin.fail: {}\n"
+        "      rescue:\n        - name: do | Mend\n          ansible.builtin.debug: {msg: mended}\n"
+    )
+    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=lambda _event: None)
+    assert (result.result, result.failures) == (DONE, ())
+
+
+def test_a_hidden_failure_tells_module_and_exit_code_but_no_secret(tmp_path: Path, runner: Runner) -> None:
+    tasks = (
+        "    - name: do | Log in\n      ansible.builtin.command: {argv: [sh, -c, 'echo told-by-nobody >&2; exit 7']}\n"
+        "      no_log: true\n      changed_when: false\n"
+    )
+    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=lambda _event: None)
+    reasons = {failure.reason for failure in result.failures}
+    assert reasons == {
+        "ansible.builtin.command failed with exit code 7; it handles a secret, so what it said is hidden"
+    }
+    assert all("journal on one" in f.advice or "journal on two" in f.advice for f in result.failures)
+    assert "told-by-nobody" not in everything_below(tmp_path / "run")
+
+
+def test_a_playbook_ansible_cannot_read_fails_with_its_words(tmp_path: Path, runner: Runner) -> None:
+    path = playbook(tmp_path, "    - name: do | Nonsense\n      no_such_module: {}\n")
+    result = runner.run(path, folder=tmp_path / "run", report=lambda _event: None)
+    assert result.result == FAILED
+    assert "no_such_module" in result.failures[0].reason
+
+
+def test_no_secret_of_the_environment_or_the_vault_is_kept(
+    tmp_path: Path, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SITEWRIGHT_VAULT_PASSWORD", "c4naryOfTheEnvironment")
+    tasks = (
+        f"    - name: do | Say {CANARY}\n      ansible.builtin.debug: {{msg: 'it is {CANARY}'}}\n"
+        f"    - name: do | Break\n      ansible.builtin.fail: {{msg: 'refused {CANARY}'}}\n"
+    )
+    events: list[TaskEvent] = []
+    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=events.append)
+    shown = everything_below(tmp_path / "run") + repr(events) + repr(result)
+    assert CANARY not in shown
+    assert "c4naryOfTheEnvironment" not in shown
+    assert "[hidden]" in result.failures[0].reason
+
+
+def test_what_it_keeps_is_private_and_small(tmp_path: Path, runner: Runner) -> None:
+    tasks = "    - name: do | Say\n      ansible.builtin.debug: {msg: hello}\n"
+    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=lambda _event: None)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["output.log"]
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
+    assert stat.S_IMODE(result.log.stat().st_mode) == 0o600
+    assert "TASK [do | Say]" in result.log.read_text()
+    runner.close()
+    assert not runner.settings.sockets.exists()
+
+
+# Only here a playbook runs beside another thread of the test; ansible-runner forks with a terminal.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_stopping_ends_a_running_playbook_and_all_it_started(tmp_path: Path, runner: Runner) -> None:
+    tasks = "    - name: do | Sleep\n      ansible.builtin.command: {argv: [sleep, '62.75']}\n"
+    started = threading.Event()
+
+    def listen(event: TaskEvent) -> None:
+        if event.outcome == "started":
+            started.set()
+
+    def stop() -> None:
+        assert started.wait(30)
+        time.sleep(1)
+        runner.stop()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=listen)
+    thread.join()
+    assert result.result == INTERRUPTED
+    assert result.seconds < 40
+    assert subprocess.run(["pgrep", "-f", "sleep 62.75"], check=False, capture_output=True).stdout == b""
+    after = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "again", report=listen)
+    assert after.result == INTERRUPTED, "a stopped runner starts nothing any more"
+
+
+def test_what_a_killed_run_left_is_ended_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "op" / "stage"
+    folder.mkdir(parents=True)
+    record = folder / "processes.json"
+    with subprocess.Popen(
+        [sys.executable, "-I", guard.__file__, str(record), str(os.getpid()), "sleep", "63.5"]
+    ) as process:
+        while not (record.exists() and record.stat().st_size):
+            time.sleep(0.05)
+        said: list[str] = []
+        end_orphans(tmp_path / "runs", say=said.append)
+        assert said == ["ending 1 playbook(s) that an interrupted run left behind"]
+        assert process.wait(5) == guard.STOPPED
+    end_orphans(tmp_path / "runs", say=said.append)
+    assert len(said) == 1
+
+
+def test_a_command_whose_guard_was_killed_is_ended_too(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "op" / "stage"
+    folder.mkdir(parents=True)
+    record = folder / "processes.json"
+    argv = [sys.executable, "-I", guard.__file__, str(record), str(os.getpid()), "sleep", "64.5"]
+    with subprocess.Popen(argv) as process:
+        while not (record.exists() and record.stat().st_size):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    end_orphans(tmp_path / "runs", say=lambda _text: None)
+    assert subprocess.run(["pgrep", "-f", "sleep 64.5"], check=False, capture_output=True).stdout == b""
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ({"msg": "no such host"}, "no such host"),
+        ({"msg": "non-zero return code", "stderr": "line 1\nline 2"}, "non-zero return code; line 1 line 2"),
+        ({"msg": "broken", "stderr": "broken"}, "broken"),
+        ({"results": [{"failed": False}, {"failed": True, "item": "b", "msg": "too old"}]}, "b: too old"),
+        ({"stdout": "only this"}, "only this"),
+        ({}, "it gave no reason"),
+    ],
+)
+def test_the_reason_is_one_line(result: dict[str, object], reason: str) -> None:
+    assert reason_of(result) == reason
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert len(reason_of({"msg": "x" * 5000})) == 700
+
+
+def everything_below(folder: Path) -> str:
+    """Every file's name and content."""
+    return "".join(f"{path}\n{path.read_text(errors='replace')}" for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_several_playbooks_run_at_once_although_filelock_is_loaded(tmp_path: Path, runner: Runner) -> None:
+    # A bundle's code imports it; from then on two threads that fork at the same time used to fail.
+    importlib.import_module("filelock")
+    path = playbook(tmp_path, "    - name: do | Say\n      ansible.builtin.debug: {msg: hello}\n")
+
+    def run(number: int) -> PlaybookResult:
+        return runner.run(path, folder=tmp_path / str(number), report=lambda _event: None)
+
+    with ThreadPoolExecutor() as pool:
+        assert [result.result for result in pool.map(run, range(3))] == [DONE] * 3
