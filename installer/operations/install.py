@@ -11,6 +11,7 @@ from installer.bundle.verify import verify
 from installer.errors import ConfigurationError, InstallerError, InterruptedRunError
 from installer.journal import DONE, FAILED, INTERRUPTED, UNPROVEN, Journal, Operation, StageRecord
 from installer.operations import checks
+from installer.operations.settling import settle
 from installer.operations.stage_runs import Watcher, gather_facts, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
 from installer.orphans import end_orphans
@@ -53,6 +54,9 @@ def _install(context: OperationContext, summary: Summary) -> None:
     manifest = verify_bundle(context)
     journal = Journal(context.state / "journal.jsonl")
     operation = _operation(context, journal, inputs_of(context, manifest))
+    last = journal.last(VERB)
+    if last is not None and last.unfinished:
+        settle(context.ssh, terminal.say)
     terminal.step(f"Preflight of {context.site.name}")
     report = checks.preflight(context)
     summary.add_step("preflight", DONE if report.ok else FAILED, report.seconds)

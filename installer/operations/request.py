@@ -49,8 +49,8 @@ class Request:
 
     @property
     def command(self) -> str:
-        """The command line as the operator would type it again."""
-        return shlex.join(("./install", *self.arguments))
+        """The command line as the operator would type it to carry on."""
+        return shlex.join(("./install", *(word for word in self.arguments if word != "--start-over")))
 
     def inventory_folder(self, paths: Paths) -> Path:
         """The inventory's folder."""

@@ -72,7 +72,7 @@ def check(subject: Subject) -> list[CheckResult]:
 def _sentinel(subject: Subject, host: Host, masters: list[Host]) -> CheckResult:
     """What one Sentinel says of the master and of its peers."""
     others = len(subject.group("redis")) - 1
-    with connect(subject, host, 26379, user="sentinel") as client:
+    with connect(subject, host, 26379, user="admin") as client:
         state = client.execute_command("SENTINEL", "MASTER", MASTER_NAME)
     fields = state if isinstance(state, dict) else dict(zip(state[::2], state[1::2], strict=True))
     address = fields["ip"]
