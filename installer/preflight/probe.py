@@ -19,6 +19,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 FSYNC_BYTES = 2300  # etcd's own write size, as in its disk guidance
 FSYNC_COUNT = 120
@@ -38,7 +39,9 @@ def existing_parent(path: str) -> Path:
 def command(*argv: str) -> str:
     """Output of a command, empty when it fails or does not exist."""
     try:
-        return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+        return subprocess.run(  # noqa: S603 - fixed commands of this file
+            argv, capture_output=True, text=True, timeout=10, check=False
+        ).stdout.strip()
     except OSError:
         return ""
 
@@ -65,12 +68,12 @@ def listening() -> dict[str, list[str]]:
         address, _, port = fields[3].rpartition(":")
         if address.strip("[]").startswith(("127.", "::1")):
             continue
-        names = fields[5].split('"')[1::2] if len(fields) > 5 else []
+        names = [word for users in fields[5:] for word in users.split('"')[1::2]]
         found.setdefault(port, []).extend(names)
     return found
 
 
-def interface(address: str) -> dict[str, object]:
+def interface(address: str) -> dict[str, Any]:
     """Name, MTU and speed (Mb/s) of the interface that carries the host's address."""
     for line in command("ip", "-o", "-4", "address", "show").splitlines():
         fields = line.split()
@@ -104,7 +107,7 @@ def meminfo_mb() -> int:
 def rotational(path: str) -> bool | None:
     """Whether a folder's disk spins; None when the kernel does not say."""
     device = existing_parent(path).stat().st_dev
-    for candidate in (f"/sys/dev/block/{os.major(device)}:{os.minor(device)}", ):
+    for candidate in (f"/sys/dev/block/{os.major(device)}:{os.minor(device)}",):
         for folder in (Path(candidate), Path(candidate).resolve().parent):
             file = folder / "queue" / "rotational"
             if file.exists():
@@ -112,18 +115,14 @@ def rotational(path: str) -> bool | None:
     return None
 
 
-def facts(order: dict[str, object]) -> dict[str, object]:
+def facts(order: dict[str, Any]) -> dict[str, Any]:
     """Everything that can be measured on the host alone."""
-    release = dict(
-        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
-    )
+    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     disks = {}
     for path in order["directories"]:
         usage = shutil.disk_usage(existing_parent(path))
         disks[path] = {"total_mb": usage.total >> 20, "free_mb": usage.free >> 20, "rotational": rotational(path)}
-    data = {
-        path: Path(path).is_dir() and any(Path(path).iterdir()) for path in order["data_directories"]
-    }
+    data = {path: Path(path).is_dir() and any(Path(path).iterdir()) for path in order["data_directories"]}
     marker = Path("/etc/sitewright/site")
     timedate = command("timedatectl", "show")
     return {
@@ -165,7 +164,7 @@ def serve(sock: socket.socket, *, datagram: bool) -> None:
                 connection.sendall(GREETING)
 
 
-def listen(order: dict[str, object]) -> dict[str, object]:
+def listen(order: dict[str, Any]) -> dict[str, Any]:
     """Open the ports that will be used and are free now; answer on them until input ends."""
     opened, taken = [], []
     for port in order["ports"]:
@@ -185,7 +184,7 @@ def listen(order: dict[str, object]) -> dict[str, object]:
     return {"opened": opened, "taken": taken}
 
 
-def reach(target: dict[str, object]) -> str:
+def reach(target: dict[str, Any]) -> str:
     """Connect once; empty when it worked, else why not."""
     try:
         with socket.create_connection((target["address"], target["port"]), timeout=CONNECT_SECONDS):
@@ -210,14 +209,14 @@ def path_mtu(address: str, port: int, mtu: int) -> int:
     return 0
 
 
-def connect(order: dict[str, object]) -> dict[str, object]:
+def connect(order: dict[str, Any]) -> dict[str, Any]:
     """Try every peer and port this host will talk to."""
     with ThreadPoolExecutor(max_workers=32) as pool:
         outcomes = list(pool.map(reach, order["targets"]))
         sizes = list(pool.map(lambda peer: path_mtu(peer, order["mtu_port"], order["mtu"]), order["peers"]))
     return {
-        "reached": [dict(target, error=error) for target, error in zip(order["targets"], outcomes)],
-        "mtu": dict(zip(order["peers"], sizes)),
+        "reached": [dict(target, error=error) for target, error in zip(order["targets"], outcomes, strict=True)],
+        "mtu": dict(zip(order["peers"], sizes, strict=True)),
     }
 
 

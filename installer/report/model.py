@@ -87,9 +87,7 @@ class Report:
 
     def counts(self) -> dict[str, int]:
         """How many results ended with each verdict."""
-        return {
-            str(verdict): sum(1 for result in self.results if result.verdict is verdict) for verdict in Verdict
-        }
+        return {str(verdict): sum(1 for result in self.results if result.verdict is verdict) for verdict in Verdict}
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data, the same facts as the page."""

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import urllib3
 
 from installer.report import CheckResult, passed_if
+from installer.verify.subject import HTTP_OK
 
 if TYPE_CHECKING:
     from installer.verify.subject import Host, Subject
@@ -21,7 +22,7 @@ def ask(subject: Subject, host: Host, path: str) -> Any:
     """
     headers = urllib3.make_headers(basic_auth=f"monitor:{subject.secrets['rabbitmq_monitor_password']}")
     answer = subject.https(host.address, 15671, name=host.fqdn).request("GET", path, headers=headers)
-    if answer.status != 200:
+    if answer.status != HTTP_OK:
         raise OSError(f"GET {path} on {host.name}: {answer.status} {answer.data[:200].decode(errors='replace')}")
     return answer.json()
 
@@ -40,10 +41,7 @@ def check(subject: Subject) -> list[CheckResult]:
         nodes = ask(subject, host, "/api/nodes")
         running = sorted(node["name"] for node in nodes if node["running"])
         alarms = [
-            f"{node['name']} {kind}"
-            for node in nodes
-            for kind in ("mem_alarm", "disk_free_alarm")
-            if node.get(kind)
+            f"{node['name']} {kind}" for node in nodes for kind in ("mem_alarm", "disk_free_alarm") if node.get(kind)
         ]
         results.append(
             passed_if(

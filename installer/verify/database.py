@@ -8,6 +8,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from installer.report import CheckResult, passed_if
+from installer.verify.subject import HTTP_OK
 
 if TYPE_CHECKING:
     from installer.verify.subject import Host, Subject
@@ -149,7 +150,7 @@ def check_etcd(subject: Subject) -> list[CheckResult]:
         members = pool.request("POST", "/v3/cluster/member/list", json={}).json()
         read = pool.request("POST", "/v3/kv/range", json={"key": "Lw==", "limit": 1})
         names = sorted(member.get("name", "unnamed") for member in members.get("members", []))
-        good = names == sorted(each.name for each in hosts) and read.status == 200
+        good = names == sorted(each.name for each in hosts) and read.status == HTTP_OK
         results.append(
             passed_if(
                 good,

@@ -17,10 +17,7 @@ def wanted_packages(subject: Subject, host: str) -> set[str]:
     """Packages the roles of a host ask for."""
     groups = {"all", *subject.site["hosts"][host]["groups"]}
     return {
-        package
-        for manifest in subject.manifests.values()
-        if manifest.group in groups
-        for package in manifest.packages
+        package for manifest in subject.manifests.values() if manifest.group in groups for package in manifest.packages
     }
 
 

@@ -11,6 +11,7 @@ import urllib3
 
 from installer.report import CheckResult, passed_if
 from installer.verify import broker, cache
+from installer.verify.subject import HTTP_OK
 
 if TYPE_CHECKING:
     from installer.verify.subject import Subject
@@ -57,7 +58,8 @@ def check(subject: Subject) -> list[CheckResult]:
             finished == subject.instances,
             check="process.finished",
             host=name,
-            measured=f"{finished} of {subject.instances} finished; started in {started:.1f} s, all done in {seconds:.1f} s",
+            measured=f"{finished} of {subject.instances} finished; started in {started:.1f} s,"
+            f" all done in {seconds:.1f} s",
             wanted=f"{wanted} finished within {FINISH_SECONDS:.0f} s",
             fix=f"look for incidents: GET /engine-rest/incident; business keys begin with {run}",
         ),
@@ -100,7 +102,7 @@ def _json(subject: Subject, pool: urllib3.HTTPSConnectionPool, method: str, path
         **urllib3.make_headers(basic_auth=f"probe:{subject.secrets['engine_probe_password']}"),
     }
     answer = pool.request(method, path, headers=headers, **options)
-    if answer.status != 200:
+    if answer.status != HTTP_OK:
         raise OSError(f"{method} {path}: {answer.status} {answer.data[:300].decode(errors='replace')}")
     return answer.json()
 
@@ -144,9 +146,7 @@ def _instances(subject: Subject, pool: urllib3.HTTPSConnectionPool, run: str) ->
     return [(str(each["id"]), str(each["state"])) for each in found]
 
 
-def _rows_of(
-    subject: Subject, pool: urllib3.HTTPSConnectionPool, instance: tuple[str, str]
-) -> tuple[str, int, int]:
+def _rows_of(subject: Subject, pool: urllib3.HTTPSConnectionPool, instance: tuple[str, str]) -> tuple[str, int, int]:
     """State of one instance, and how many activities and variables the history keeps of it."""
     fields = {"processInstanceId": instance[0]}
     activities = _json(subject, pool, "GET", "/engine-rest/history/activity-instance/count", fields=fields)

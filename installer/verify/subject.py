@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from installer.manifests import RoleManifest
 
 TIMEOUT_SECONDS: Final = 15.0
+HTTPS_PORT: Final = 443
+HTTP_OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ class Subject:
             ssl_context=self.tls(),
             server_hostname=name,
             assert_hostname=name,
-            headers={"Host": name if port == 443 else f"{name}:{port}"},
+            headers={"Host": name if port == HTTPS_PORT else f"{name}:{port}"},
         )
 
     def gateway(self) -> urllib3.HTTPSConnectionPool:

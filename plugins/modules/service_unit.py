@@ -76,6 +76,7 @@ unmet:
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
@@ -182,7 +183,8 @@ class Unit:
         if not self.active:
             return []
         since = self.read_files_at(on_stale)
-        return [path for path in (*watch, *self.files) if os.path.exists(path) and os.stat(path).st_mtime > since]
+        paths = [Path(path) for path in (*watch, *self.files)]
+        return [str(path) for path in paths if path.exists() and path.stat().st_mtime > since]
 
 
 def treat(unit: Unit, parameters: dict[str, Any]) -> tuple[str, list[str]]:
@@ -234,7 +236,7 @@ def wait_until_answering(module: AnsibleModule, parameters: dict[str, Any]) -> N
     while True:
         left = max(1.0, deadline - time.monotonic())
         try:
-            answer = subprocess.run(
+            answer = subprocess.run(  # noqa: S603 - the role's own command
                 parameters["check_argv"], env=environment, capture_output=True, text=True, timeout=left, check=False
             )
         except subprocess.TimeoutExpired:

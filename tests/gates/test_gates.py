@@ -38,12 +38,12 @@ def test_gate_finds_nothing(gate: str) -> None:
 
 def test_shellcheck_finds_nothing() -> None:
     scripts = [
-        path for path in tracked() if path.suffix == ".sh" or path.read_bytes()[:30].startswith((b"#!/bin/sh", b"#!/usr/bin/env bash"))
+        path
+        for path in tracked()
+        if path.suffix == ".sh" or path.read_bytes()[:30].startswith((b"#!/bin/sh", b"#!/usr/bin/env bash"))
     ]
     assert len(scripts) >= 3
-    result = subprocess.run(
-        ["shellcheck", *map(str, scripts)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run(["shellcheck", *map(str, scripts)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 
 
@@ -79,7 +79,11 @@ def test_no_file_is_longer_than_the_house_allows() -> None:
 
 def test_no_linter_is_told_to_skip_a_rule() -> None:
     wanted = re.compile(r"^\s*(skip_list|warn_list|exclude_rules)\s*:|pytest\.mark\.(skip|xfail)", re.MULTILINE)
-    found = [str(path.relative_to(ROOT)) for path in tracked() if path != Path(__file__) and wanted.search(path.read_text(errors="replace"))]
+    found = [
+        str(path.relative_to(ROOT))
+        for path in tracked()
+        if path != Path(__file__) and wanted.search(path.read_text(errors="replace"))
+    ]
     assert found == []
 
 

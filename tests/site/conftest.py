@@ -33,9 +33,7 @@ class Operator:
 
     def verb(self, *words: str, seconds: int = 600) -> subprocess.CompletedProcess[str]:
         """Any other verb."""
-        return subprocess.run(
-            self.argv(*words), cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
-        )
+        return subprocess.run(self.argv(*words), cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
 
     def on(self, host: str, *command: str) -> str:
         """Run a command as root on a rehearsal host and give its output; a failure fails the test."""

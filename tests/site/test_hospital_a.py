@@ -28,11 +28,13 @@ class ArgvWatcher(threading.Thread):
     """Collects every command line that exists on this machine while something runs; hosts' processes show too."""
 
     def __init__(self) -> None:
+        """Start with nothing seen."""
         super().__init__(daemon=True)
         self.seen: set[bytes] = set()
         self.stopped = threading.Event()
 
     def run(self) -> None:
+        """Look again and again until told to stop."""
         while not self.stopped.wait(0.1):
             for process in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
@@ -96,12 +98,18 @@ def test_second_run_changes_nothing(operator: Operator, installed: dict[str, Any
 def test_database_streams_synchronously_and_only_over_tls(operator: Operator, installed: dict[str, Any]) -> None:
     sql = "select state || ' ' || sync_state from pg_stat_replication"
     states = [
-        operator.on(host, "runuser", "-u", "postgres", "--", "psql", "-At", "-c", sql).strip() for host in ("db1", "db2")
+        operator.on(host, "runuser", "-u", "postgres", "--", "psql", "-At", "-c", sql).strip()
+        for host in ("db1", "db2")
     ]
     assert sorted(states) == ["", "streaming sync"]
     primary = ("db1", "db2")[states.index("streaming sync")]
-    sql = "select count(*) filter (where not ssl), count(*) from pg_stat_ssl join pg_stat_activity using (pid) where client_addr is not null"
-    plain, everyone = operator.on(primary, "runuser", "-u", "postgres", "--", "psql", "-At", "-c", sql).strip().split("|")
+    sql = (
+        "select count(*) filter (where not ssl), count(*) from pg_stat_ssl join pg_stat_activity using (pid)"
+        " where client_addr is not null"
+    )
+    plain, everyone = (
+        operator.on(primary, "runuser", "-u", "postgres", "--", "psql", "-At", "-c", sql).strip().split("|")
+    )
     assert plain == "0"
     assert int(everyone) > 2
 
@@ -142,7 +150,9 @@ def test_evidence_holds_every_proof(operator: Operator, installed: dict[str, Any
         "packages.versions",
     }
     page = next((ROOT / ".sitewright" / "rehearsal" / "hospital-a").rglob("evidence.html")).read_text()
-    assert all(result["measured"].split()[0][:8] in page for result in evidence["results"] if result["verdict"] == "passed")
+    assert all(
+        result["measured"].split()[0][:8] in page for result in evidence["results"] if result["verdict"] == "passed"
+    )
 
 
 def test_no_secret_is_anywhere_it_can_be_read(operator: Operator, installed: dict[str, Any]) -> None:
@@ -184,7 +194,16 @@ def _grep(files: bytes, needles: list[bytes]) -> list[str]:
 def _etc(operator: Operator, host: str) -> str:
     """A fingerprint of everything a plan could have touched on a host."""
     listing = operator.on(
-        host, "find", "/etc", "/usr/lib/sitewright", "/usr/lib/systemd", "/srv", "-type", "f", "-printf", "%p %T@ %s %m %u\\n"
+        host,
+        "find",
+        "/etc",
+        "/usr/lib/sitewright",
+        "/usr/lib/systemd",
+        "/srv",
+        "-type",
+        "f",
+        "-printf",
+        "%p %T@ %s %m %u\\n",
     )
     packages = operator.on(host, "dpkg-query", "--show")
     return hashlib.sha256((listing + packages).encode()).hexdigest()

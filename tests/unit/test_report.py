@@ -17,7 +17,14 @@ def sample() -> Report:
         CheckResult(check="c.waived", host="two", measured="2", wanted="4", verdict=Verdict.WAIVED, note="until then"),
     )
     started = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
-    return Report(title="Verification", site="here", started=started, seconds=3.21, results=results, facts={"Versions": {"x": "1"}})
+    return Report(
+        title="Verification",
+        site="here",
+        started=started,
+        seconds=3.21,
+        results=results,
+        facts={"Versions": {"x": "1"}},
+    )
 
 
 def test_one_failed_result_makes_the_report_fail() -> None:
