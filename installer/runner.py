@@ -186,6 +186,9 @@ class Runner:
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(settings.sockets),
             "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
             "ANSIBLE_NOCOLOR": "1",
+            # Here and not in ansible.cfg: tools that look at the roles have no inventory.
+            "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
+            "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
             "SITEWRIGHT_HIDDEN_FAILURES": str(folder / HIDDEN_FAILURES),
             **settings.environment,
         }

@@ -48,7 +48,7 @@ def command(*argv: str) -> str:
 
 def fsync_p99_ms(path: str) -> float:
     """99th percentile of write + fdatasync on the disk that will carry a folder, in milliseconds."""
-    times = []
+    times: list[float] = []
     with tempfile.TemporaryFile(dir=existing_parent(path)) as stream:
         end = time.monotonic() + FSYNC_SECONDS
         while len(times) < FSYNC_COUNT and time.monotonic() < end:

@@ -149,6 +149,7 @@ class Engine:
             "Content-Type": "application/json",
         }
         self.admin_user = parameters["admin_user"]
+        self.admin_password = parameters["admin_password"]
 
     def request(self, method: str, path: str, body: object = None) -> Any:
         """Make one request and return the parsed answer, None for an empty one."""
@@ -249,7 +250,8 @@ class Identity:
         if answer["authenticated"]:
             return
         path = f"/user/{quote(login)}"
-        self.change(f"set the password of user {login}", "PUT", f"{path}/credentials", {"password": password})
+        body = {"password": password, "authenticatedUserPassword": self.engine.admin_password}
+        self.change(f"set the password of user {login}", "PUT", f"{path}/credentials", body)
         if not self.check_mode:
             self.engine.request("POST", f"{path}/unlock")
 
