@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ _ELSEWHERE_ADDRESS: Final = f"{_PREFIX}200"
 _SCENARIO: Final = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 _EPHEMERAL: Final = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 _NAME: Final = f"molecule-{os.environ['MOLECULE_SCENARIO_NAME']}"
+_SOCKETS: Final = Path("/run/sitewright/molecule", os.environ["MOLECULE_SCENARIO_NAME"])
 _RECAP: Final = re.compile(r"^\S+\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 _SERVICE_TASK: Final = "service |"
 _PLAIN: Final = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
@@ -81,12 +83,17 @@ def _create() -> None:
         "sitewright_pki_dir": str(state / "pki"),
         **secrets,
     }
+    _SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = _EPHEMERAL / "site.json"
     target.touch(mode=0o600)
     target.write_text(json.dumps(_ansible_inventory(site, hosts, variables), indent=2), encoding="utf-8")
 
 
 def _destroy() -> None:
+    for socket in _SOCKETS.glob("*"):
+        command = ["ssh", "-q", "-O", "exit", "-o", f"ControlPath={socket}", "none"]
+        subprocess.run(command, check=False, capture_output=True)  # noqa: S603 - a connection that is gone is fine
+    shutil.rmtree(_SOCKETS, ignore_errors=True)
     rehearsal.down(_NAME, Paths.from_environment(), _say)
     (_EPHEMERAL / "site.json").unlink(missing_ok=True)
 
@@ -174,10 +181,10 @@ def _secrets(state: Path, manifests: Mapping[str, RoleManifest]) -> dict[str, An
 
 def _ansible_inventory(site: Site, hosts: rehearsal.Rehearsal, variables: dict[str, Any]) -> dict[str, Any]:
     """What Ansible's script inventory expects, less the host that is never booted."""
-    way_in = [*hosts.enter_argv(), sys.executable, "-I", str(Path(__file__).with_name("connect.py")), "%h", "%p"]
+    proxy = [*hosts.enter_argv(), sys.executable, "-I", str(Path(__file__).with_name("connect.py")), "%h", "%p"]
+    way_in = f"-o ProxyUseFdpass=yes -o {shlex.quote('ProxyCommand=' + shlex.join(proxy))}"
     connection = {
         **hosts.inventory_variables(),
-        "ansible_ssh_extra_args": f"-o ProxyUseFdpass=yes -o {shlex.quote('ProxyCommand=' + shlex.join(way_in))}",
         "ansible_become": True,
         "ansible_python_interpreter": "/usr/bin/python3",
     }
@@ -185,7 +192,15 @@ def _ansible_inventory(site: Site, hosts: rehearsal.Rehearsal, variables: dict[s
     return {
         "_meta": {
             "hostvars": {
-                name: {**site.settings_of(name), **variables, "ansible_host": address, **connection}
+                name: {
+                    **site.settings_of(name),
+                    **variables,
+                    **connection,
+                    "ansible_host": address,
+                    # All scenarios use the same addresses; a connection that ssh shares by address
+                    # would lead into another scenario's host.
+                    "ansible_ssh_extra_args": f"{way_in} -o ControlPath={_SOCKETS / name}",
+                }
                 for name, address in hosts.spec.hosts.items()
             }
         },

@@ -11,7 +11,7 @@ import time
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -80,12 +80,8 @@ REQUEST_SECONDS = 10
 RESTART_SECONDS = 300
 ROUNDS = 2
 # A standby refuses to start with less of these than its primary has.
-STANDBY_FLOORS = (
-    "max_connections",
-    "max_locks_per_transaction",
-    "max_prepared_transactions",
-    "max_wal_senders",
-    "max_worker_processes",
+STANDBY_FLOORS = frozenset(
+    "max_connections max_locks_per_transaction max_prepared_transactions max_wal_senders max_worker_processes".split()
 )
 
 
@@ -157,11 +153,16 @@ class Patroni:
         finally:
             connection.close()
 
+    def read(self, path: str) -> dict[str, Any]:
+        """What this member answers to a question about the cluster."""
+        status, text = self.ask(f"{self.url}{path}")
+        if status != http.client.OK:
+            raise ClusterError(f"{self.url}{path}: {status} {text.strip()[:200]}")
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+
     def members(self) -> list[Member]:
         """All members there are."""
-        status, text = self.ask(f"{self.url}/cluster")
-        if status != 200:  # noqa: PLR2004 (HTTP OK)
-            raise ClusterError(f"{self.url}/cluster: {status} {text.strip()[:200]}")
         return [
             Member(
                 name=raw["name"],
@@ -169,16 +170,12 @@ class Patroni:
                 state=raw["state"],
                 url=raw["api_url"].rsplit("/", 1)[0],
             )
-            for raw in json.loads(text)["members"]
+            for raw in self.read("/cluster")["members"]
         ]
 
     def shared_settings(self) -> dict[str, Any]:
         """The settings kept in etcd."""
-        status, text = self.ask(f"{self.url}/config")
-        if status != 200:  # noqa: PLR2004 (HTTP OK)
-            raise ClusterError(f"{self.url}/config: {status} {text.strip()[:200]}")
-        settings: dict[str, Any] = json.loads(text)
-        return settings
+        return self.read("/config")
 
     def own_word(self, member: Member) -> dict[str, Any]:
         """What a member says about itself, newer than what the cluster knows of it."""
@@ -272,7 +269,7 @@ class Cluster:
         """
         members = self.patroni.members()
         status, text = self.patroni.ask(f"{self.patroni.url}/config", "PATCH", patch)
-        if status != 200:  # noqa: PLR2004 (HTTP OK)
+        if status != http.client.OK:
             raise ClusterError(f"Patroni refuses the settings: {status} {text.strip()[:400]}")
         deadline = time.monotonic() + self.timeout_seconds
         for member in members:
@@ -289,7 +286,7 @@ class Cluster:
         status, text = self.patroni.ask(
             f"{member.url}/restart", "POST", {"restart_pending": True}, timeout=RESTART_SECONDS
         )
-        if status != 200:  # noqa: PLR2004 (HTTP OK)
+        if status != http.client.OK:
             raise ClusterError(f"{member.name} did not restart: {status} {text.strip()[:400]}")
         self.restarted.append(member.name)
         self.wait_until_caught_up()
@@ -331,8 +328,7 @@ class Cluster:
             if not pending:
                 return
             leader = next(member for member in members if member.role == "leader")
-            standbys = [member for member in members if member.name in pending and member.name not in fresh]
-            standbys = [member for member in standbys if member is not leader]
+            standbys = [one for one in members if one.name in pending.keys() - fresh and one is not leader]
             if leader.name in pending and (not standbys or only_lowers(pending[leader.name])):
                 chosen = leader
             elif standbys:
@@ -361,12 +357,6 @@ def read_config(module: AnsibleModule, path: str) -> dict[str, Any]:
             )
         module.fail_json(msg=f"Patroni is not set up here: {error}")
     return config
-
-
-def fail(module: AnsibleModule, error: ClusterError, done: dict[str, Any]) -> NoReturn:
-    """End the module with the reason."""
-    module.fail_json(msg=f"the database cluster is not as it should be: {error}", **done)
-    raise AssertionError("fail_json returned")
 
 
 def main() -> None:
@@ -399,17 +389,13 @@ def main() -> None:
                 cluster.restart_pending()
                 members = cluster.wait_until_whole() if patch or cluster.restarted else members
     except ClusterError as error:
-        fail(module, error, {"changes": changes, "restarted": cluster.restarted})
-    restarted = cluster.restarted
-    leader = leader_of(members)
-    if leader is not None and leader.name in restarted and not module.check_mode:
-        module.warn(f"PostgreSQL on the primary {leader.name} was restarted; writes paused meanwhile")
-    module.exit_json(
-        changed=bool(changes or restarted),
-        leader=leader.name if leader else "",
-        changes=changes,
-        restarted=restarted,
-    )
+        reason = f"the database cluster is not as it should be: {error}"
+        module.fail_json(msg=reason, changes=changes, restarted=cluster.restarted)
+    leader = next(member.name for member in members if member.role == "leader")
+    if leader in cluster.restarted and not module.check_mode:
+        module.warn(f"PostgreSQL on the primary {leader} was restarted; writes paused meanwhile")
+    changed = bool(changes or cluster.restarted)
+    module.exit_json(changed=changed, leader=leader, changes=changes, restarted=cluster.restarted)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Carrying on, starting over, repairing: the install with real Ansible, three stages and this very machine."""
+"""Carrying on, starting over, repairing: the install with real Ansible, two stages and this very machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from installer.terminal import Terminal
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAIN = (Stage(name="first"), Stage(name="second", needs=("first",)), Stage(name="third", needs=("second",)))
+CHAIN = (Stage(name="first"), Stage(name="second", needs=("first",)))
 PLAYBOOK = """\
 - hosts: all
   gather_facts: false
@@ -39,7 +39,7 @@ PLAYBOOK = """\
 
 
 class Bench:
-    """A checkout with three stages, and a site that is this machine."""
+    """A checkout with two stages, and a site that is this machine."""
 
     def __init__(self, folder: Path) -> None:
         """Lay it down."""
@@ -119,71 +119,53 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def results(document: dict[str, Any]) -> dict[str, str]:
-    return {line["name"]: line["result"] for line in document["stages"] if line["name"] in {"first", "second", "third"}}
+    return {line["name"]: line["result"] for line in document["stages"] if line["name"] in {"first", "second"}}
 
 
-def test_a_failed_install_carries_on_at_what_failed(bench: Bench) -> None:
+def test_an_install_carries_on_until_it_is_proven(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A stage fails: what is done stays done, the rest waits, and everything is told.
     obstacle = Path(f"{bench.log}.break-second")
     obstacle.touch()
     with pytest.raises(PlaybookError) as failed:
         bench.install()
     said = bench.said()
-    assert results(said) == {"first": "done", "second": "failed", "third": "not run"}
+    assert results(said) == {"first": "done", "second": "failed"}
     assert (said["result"], said["failed"], said["error"]["exit_code"]) == ("failed", 1, 4)
     assert said["failures"][0]["task"] == "do | Stop when asked to"
     assert Path(said["failures"][0]["log"]).is_file()
     assert failed.value.hint.endswith("carry on with: ./install --inventory bench")
     assert bench.ran() == ["first", "second"]
-    obstacle.unlink()
-    said = bench.install()
-    assert results(said) == {"first": "done before", "second": "done", "third": "done"}
-    assert (said["result"], said["changed"], said["failed"]) == ("done", 2, 0)
-    assert bench.ran() == ["second", "third"]
-    bench.install()
-    assert bench.ran() == ["first", "second", "third"], "a finished install is followed by a full pass"
 
-
-def test_changed_inputs_are_refused_by_name_until_told_to_start_over(bench: Bench) -> None:
-    Path(f"{bench.log}.break-second").touch()
-    with pytest.raises(PlaybookError):
-        bench.install()
-    bench.ran()
-    with CHAIN[2].playbook(bench.root).open("a") as file:
+    # Its inputs change: refused, with what has changed and nothing else.
+    with CHAIN[1].playbook(bench.root).open("a") as file:
         file.write("# changed\n")
     with pytest.raises(ConfigurationError) as refused:
         bench.install(digest="d2")
-    assert "stage third (install-third.yml)" in refused.value.message
+    assert "stage second (install-second.yml)" in refused.value.message
     assert "the site's settings" in refused.value.message
     assert "stage first" not in refused.value.message
     assert refused.value.hint.endswith("./install --inventory bench --start-over")
     assert bench.ran() == []
-    Path(f"{bench.log}.break-second").unlink()
-    bench.install(digest="d2", start_over=True)
-    assert bench.ran() == ["first", "second", "third"]
 
-
-def test_when_only_the_proof_fails_the_next_run_goes_through_all_stages(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    # Starting over, the proof fails: nothing is trusted, the next run goes through all stages.
+    obstacle.unlink()
     monkeypatch.setattr(checks, "verify", lambda _context: report("Verification", Verdict.FAILED))
     with pytest.raises(VerificationError):
-        bench.install()
+        bench.install(digest="d2", start_over=True)
     assert bench.said()["error"]["exit_code"] == 5
-    bench.ran()
+    assert bench.ran() == ["first", "second"]
     monkeypatch.setattr(checks, "verify", lambda _context: report("Verification"))
-    bench.install()
-    assert bench.ran() == ["first", "second", "third"]
+    said = bench.install(digest="d2")
+    assert (said["result"], said["changed"], said["failed"]) == ("done", 2, 0)
+    assert bench.ran() == ["first", "second"]
 
-
-def test_an_install_cut_off_without_a_word_carries_on(bench: Bench) -> None:
-    bench.install()
-    bench.ran()
+    # Power goes while the second stage runs: only that one runs again.
     path = bench.state / "journal.jsonl"
     lines = path.read_text().splitlines()
-    cut = next(number for number, line in enumerate(lines) if '"stage begun"' in line and '"third"' in line)
-    path.write_text("\n".join(lines[: cut + 1]) + "\n" + lines[cut + 1][:30])  # power went while the third stage ran
-    assert results(bench.install()) == {"first": "done before", "second": "done before", "third": "done"}
-    assert bench.ran() == ["third"]
+    cut = max(number for number, line in enumerate(lines) if '"stage begun"' in line and '"second"' in line)
+    path.write_text("\n".join(lines[: cut + 1]) + "\n" + lines[cut + 1][:30])
+    assert results(bench.install(digest="d2")) == {"first": "done before", "second": "done"}
+    assert bench.ran() == ["second"]
     last = Journal(path).last("install")
     assert last is not None
     assert last.result == "done"

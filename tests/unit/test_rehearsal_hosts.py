@@ -230,5 +230,16 @@ def test_down_removes_a_rehearsal_whose_checkout_was_deleted(paths: Paths, tmp_p
     assert traces(site, paths.rehearsal(site)) == []
 
 
+def test_down_ends_what_still_runs_inside_the_network(paths: Paths) -> None:
+    site = f"{SITE}-n"
+    spec = rehearsal.RehearsalSpec(site=site, network="10.98.0.0/24", hosts={"one": "10.98.0.11"})
+    up = rehearsal.up(spec, paths, quiet)
+    stubborn = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+    with subprocess.Popen([*up.enter_argv(), *stubborn], start_new_session=True) as inside:
+        assert rehearsal.down(site, paths, quiet)
+        assert inside.wait(timeout=5) == -signal.SIGKILL
+    assert traces(site, up.folder) == []
+
+
 def test_down_of_nothing_says_so(paths: Paths) -> None:
     assert rehearsal.down("never-was", paths, quiet) is False

@@ -1,0 +1,41 @@
+"""What an administrator finds on a prepared host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
+
+
+def test_every_name_of_the_site_is_known_without_dns(host: Host) -> None:
+    names = host.file("/etc/hosts").content_string
+    assert "Managed by Sitewright" in names
+    assert host.check_output("getent hosts ops1").split()[0] == "10.250.0.11"
+    assert host.check_output("getent hosts app1").split()[0] == "10.250.0.12"
+
+
+def test_packages_come_from_the_site_and_from_nowhere_else(host: Host) -> None:
+    with host.sudo():
+        sources = host.check_output("grep -rhE '^(URIs|deb)' /etc/apt/sources.list /etc/apt/sources.list.d || true")
+    assert sources.split("\n")[0].startswith("URIs: https://ops1.")
+    assert len(sources.strip().split("\n")) == 1
+    assert "8543" in host.check_output("apt-cache policy chrony")
+
+
+def test_marker_names_the_site_for_preflight(host: Host) -> None:
+    assert host.file("/etc/sitewright/site").content_string.startswith("molecule-base")
+
+
+def test_journal_is_kept_within_its_limit_by_the_running_journald(host: Host) -> None:
+    settings = "/etc/systemd/journald.conf.d/sitewright.conf"
+    assert host.file(settings).contains("SystemMaxUse=512M")
+    assert host.file("/var/log/journal").is_directory
+    changed = float(host.check_output(f"stat -c %Y {settings}"))
+    started = float(host.check_output('date -d "$(systemctl show systemd-journald -P ExecMainStartTimestamp)" +%s'))
+    assert started >= changed
+
+
+def test_clock_is_kept_in_the_sites_time_zone(host: Host) -> None:
+    assert host.check_output("readlink /etc/localtime") == "/usr/share/zoneinfo/UTC"
+    assert host.service("chrony").is_enabled

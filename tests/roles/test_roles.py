@@ -1,0 +1,37 @@
+"""Each role on real systemd hosts: check, converge, idempotence, a killed run, and what an operator sees."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIOS = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
+SECONDS = 30 * 60
+
+
+@pytest.fixture(scope="session")
+def _bundle() -> None:
+    """The bundle every scenario installs from; whoever comes second waits for the first."""
+    argv = [str(ROOT / "install"), "bundle", "build"]
+    ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.usefixtures("_bundle")
+@pytest.mark.parametrize("role", SCENARIOS)
+def test_role_passes_its_whole_sequence(role: str) -> None:
+    ended = subprocess.run(
+        ["molecule", "test", "--scenario-name", role],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-12000:]
+    sequence = ("syntax", "create", "prepare", "check", "converge", "idempotence", "side_effect", "verify", "destroy")
+    assert all(step in ended.stdout for step in sequence)
