@@ -29,7 +29,7 @@ def test_marker_names_the_site_for_preflight(host: Host) -> None:
 
 def test_journal_is_kept_within_its_limit_by_the_running_journald(host: Host) -> None:
     settings = "/etc/systemd/journald.conf.d/sitewright.conf"
-    assert host.file(settings).contains("SystemMaxUse=512M")
+    assert host.file(settings).contains("SystemMaxUse=1024M")
     assert host.file("/var/log/journal").is_directory
     changed = float(host.check_output(f"stat -c %Y {settings}"))
     started = float(host.check_output('date -d "$(systemctl show systemd-journald -P ExecMainStartTimestamp)" +%s'))
