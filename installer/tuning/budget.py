@@ -32,8 +32,7 @@ def budget_mb(*, memory_mb: int, groups: Collection[str], site_class: str, rehea
         plan = jvm.plan(memory_mb=memory_mb, groups=groups, site_class=site_class, rehearsal=rehearsal)
         planned["engine"] = plan.memory_max_mb
     if "postgresql" in groups:
-        dedicated = not {"engine", "redis", "rabbitmq"} & set(groups)
-        share = postgresql.planned_memory_mb(memory_mb, dedicated=dedicated)
+        share = postgresql.planned_memory_mb(memory_mb, dedicated=postgresql.is_dedicated(groups))
         planned["postgresql"] = postgresql.shared_buffers_mb(share) + _POSTGRESQL_MB
     if "redis" in groups:
         planned["redis"] = 2 * memory.redis_maxmemory_mb(memory_mb, groups)

@@ -57,20 +57,9 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-leader:
-  description: Name of the primary; empty in check mode when there is none yet.
-  returned: always
-  type: str
-changes:
-  description: Each shared setting that differed.
-  returned: always
-  type: list
-  elements: str
-restarted:
-  description: Members whose PostgreSQL was restarted, in that order.
-  returned: always
-  type: list
-  elements: str
+leader: {description: Name of the primary; empty in check mode when there is none yet., returned: always, type: str}
+changes: {description: Each shared setting that differed., returned: always, type: list, elements: str}
+restarted: {description: Members whose PostgreSQL was restarted., returned: always, type: list, elements: str}
 """
 
 STANDBY_ROLES = ("replica", "sync_standby", "quorum_standby")
@@ -80,8 +69,12 @@ REQUEST_SECONDS = 10
 RESTART_SECONDS = 300
 ROUNDS = 2
 # A standby refuses to start with less of these than its primary has.
-STANDBY_FLOORS = frozenset(
-    "max_connections max_locks_per_transaction max_prepared_transactions max_wal_senders max_worker_processes".split()
+STANDBY_FLOORS = (
+    "max_connections",
+    "max_locks_per_transaction",
+    "max_prepared_transactions",
+    "max_wal_senders",
+    "max_worker_processes",
 )
 
 

@@ -19,7 +19,7 @@ from installer import guard
 from installer.journal import DONE, FAILED, INTERRUPTED, HostTally
 from installer.orphans import end_orphans
 from installer.playbook_events import TaskEvent, reason_of
-from installer.runner import PlaybookResult, Runner, RunnerSettings
+from installer.runner import PlaybookResult, Runner, RunnerSettings, sockets_folder
 from installer.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +44,7 @@ def runner(tmp_path: Path) -> Runner:
         inventory=inventory,
         vault_password_client=None,
         facts=tmp_path / "facts",
-        sockets=tmp_path / "sockets",
+        sockets=sockets_folder(tmp_path),
         forks=5,
         strategy="stock",
     )
