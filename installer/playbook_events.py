@@ -113,8 +113,8 @@ class Listener:
         exit_code = self._hidden_exit_code(host, str(data.get("task_uuid", "")))
         code = f" with exit code {exit_code}" if exit_code is not None else ""
         module, role = data.get("task_action", "the module"), data.get("role")
-        look = f"look at the service's journal on {host}"
-        show = f"to see what it said, set {role}_hide_secrets: false in the site's group_vars for one run"
+        look = f"read Ansible's own words in the log, then the service's journal on {host}"
+        show = f"to see all it said, set {role}_hide_secrets: false in the site's group_vars for one run"
         return Failure(
             host=host,
             task=task,

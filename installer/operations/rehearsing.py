@@ -132,7 +132,8 @@ def _find(inventory: str, request: Request, paths: Paths) -> Rehearsal:
 
 def _site_name(inventory: str, request: Request, paths: Paths) -> str:
     """The site meant: the one named, or the only one there is."""
-    states = [state.site for state in list_rehearsals(paths)]
+    # Rehearsals of other checkouts are listed, too; they are not ours to choose.
+    states = [state.site for state in list_rehearsals(paths) if state.folder.parent == paths.rehearsals.resolve()]
     if not inventory:
         if len(states) == 1:
             return states[0]

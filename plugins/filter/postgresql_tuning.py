@@ -1,11 +1,11 @@
-"""PostgreSQL tuning for wiring files: thin wrappers of ``installer.tuning.postgresql``."""
+"""PostgreSQL tuning for wiring files: thin wrappers of ``installer.tuning.postgresql``.
+
+Imported by the filters themselves, because Ansible loads this file again in each of its workers.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-
-from installer.tuning import postgresql as tuning
-from installer.tuning.pools import POOL_CEILING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +26,9 @@ def postgresql_tuned(
     Each engine node is planned with at least the ceiling its pool can be tuned to, so that a tuned
     pool that grows does not restart the database; an operator's larger one does.
     """
+    from installer.tuning import postgresql as tuning
+    from installer.tuning.pools import POOL_CEILING
+
     hosts = site["groups"]["postgresql"]
     client_pools = [max(POOL_CEILING, int(pool)) for pool in pools]
     client_pools += [POOL_CEILING] * (len(site["groups"]["engine"]) - len(client_pools))
@@ -47,6 +50,8 @@ def postgresql_tuned(
 
 def postgresql_kernel(site: Mapping[str, Any], host: str) -> dict[str, int]:
     """Kernel settings of a database host."""
+    from installer.tuning import postgresql as tuning
+
     return tuning.kernel_settings(dedicated=tuning.is_dedicated(site["hosts"][host]["groups"]))
 
 
