@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL_SECONDS = 25 * 60
@@ -49,6 +52,17 @@ class Operator:
         """End the rehearsal."""
         ended = self.verb("rehearse", "down", "--inventory", self.site)
         assert ended.returncode == 0, ended.stderr
+
+
+@contextmanager
+def alone_with(site: str) -> Iterator[Operator]:
+    """One test module at a time works with a site; before and after, nothing of it is there."""
+    with FileLock(ROOT / ".sitewright" / f"tests-{site}.lock"):
+        operator = Operator(site=site)
+        operator.down()
+        yield operator
+        operator.down()
+        assert leftovers(site) == []
 
 
 def leftovers(site: str) -> list[str]:

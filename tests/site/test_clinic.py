@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.site.conftest import Operator, leftovers
-
-pytestmark = pytest.mark.xdist_group("clinic")
+from tests.site.conftest import Operator, alone_with
 
 
 @pytest.fixture(scope="module")
 def operator(bundle: Path) -> Iterator[Operator]:
-    operator = Operator(site="clinic")
-    operator.down()
-    yield operator
-    operator.down()
-    assert leftovers("clinic") == []
+    with alone_with("clinic") as operator:
+        yield operator
 
 
 def test_plan_of_a_bare_host_says_what_would_change_and_changes_nothing(operator: Operator) -> None:

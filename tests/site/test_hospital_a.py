@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.site.conftest import ROOT, Operator, leftovers
-
-pytestmark = pytest.mark.xdist_group("hospital-a")
+from tests.site.conftest import ROOT, Operator, alone_with
 
 HOSTS = ["gw1", "gw2", "app1", "app2", "db1", "db2", "svc1", "svc2", "svc3", "ops1"]
 COLD_SECONDS = 12 * 60
@@ -45,11 +43,8 @@ class ArgvWatcher(threading.Thread):
 
 @pytest.fixture(scope="module")
 def operator(bundle: Path) -> Iterator[Operator]:
-    operator = Operator(site="hospital-a")
-    operator.down()
-    yield operator
-    operator.down()
-    assert leftovers("hospital-a") == []
+    with alone_with("hospital-a") as operator:
+        yield operator
 
 
 @pytest.fixture(scope="module")

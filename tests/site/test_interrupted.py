@@ -13,10 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.site.conftest import ROOT, Operator, leftovers
-
-# The same group as the unbroken installation: both bring up hospital-a, one after the other.
-pytestmark = pytest.mark.xdist_group("hospital-a")
+from tests.site.conftest import ROOT, Operator, alone_with
 
 KILLS = int(os.environ.get("SITEWRIGHT_TEST_KILLS", "3"))
 LATEST_SECONDS = float(os.environ.get("SITEWRIGHT_TEST_KILL_SECONDS", "90"))
@@ -24,11 +21,8 @@ LATEST_SECONDS = float(os.environ.get("SITEWRIGHT_TEST_KILL_SECONDS", "90"))
 
 @pytest.fixture(scope="module")
 def operator(bundle: Path) -> Iterator[Operator]:
-    operator = Operator(site="hospital-a")
-    operator.down()
-    yield operator
-    operator.down()
-    assert leftovers("hospital-a") == []
+    with alone_with("hospital-a") as operator:
+        yield operator
 
 
 def test_killed_installations_end_in_the_verified_state(operator: Operator) -> None:
