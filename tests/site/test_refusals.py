@@ -67,8 +67,8 @@ def test_bundle_with_one_flipped_byte_is_refused(bundle: Path, tmp_path: Path) -
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(data)
-    ended = Operator(site="hospital-a").verb("bundle", "verify", "--bundle", str(spoiled))
+    ended = Operator(site="hospital-a").verb("bundle", "verify", str(spoiled))
     assert ended.returncode == 6, ended.stdout + ended.stderr
     assert victim.name in ended.stderr
-    whole = Operator(site="hospital-a").verb("bundle", "verify", "--bundle", str(bundle))
+    whole = Operator(site="hospital-a").verb("bundle", "verify", str(bundle))
     assert whole.returncode == 0, whole.stderr
