@@ -104,7 +104,7 @@ def run_stages(
                 stage = running.pop(future)
                 result = future.result()
                 ended(stage, result)
-                if result.result == "done" or keep_going:
+                if result.result == "done" or (keep_going and result.result == "failed"):
                     finished.add(stage.name)
                 else:
                     broken = True

@@ -9,25 +9,11 @@ import pytest
 import yaml
 from testinfra.host import Host
 
+testinfra_hosts = ["ansible://engine"]
+
 CONFIG = "/etc/sitewright/engine"
 LIBRARIES = "/usr/lib/sitewright/engine/lib"
 CURL = "curl --silent --show-error --max-time 10 --cacert /etc/sitewright/tls/ca.crt"
-
-
-@pytest.fixture
-def engine(host: Host) -> Host:
-    """A host with an engine; the test does not concern the database's."""
-    if not host.file(CONFIG).exists:
-        pytest.skip("this host has no engine")
-    return host
-
-
-@pytest.fixture
-def database(host: Host) -> Host:
-    """The host with the database."""
-    if host.file(CONFIG).exists:
-        pytest.skip("this host has no database")
-    return host
 
 
 def _url(host: Host, path: str) -> str:
@@ -43,46 +29,42 @@ def _secrets(host: Host) -> Any:
     return yaml.safe_load(host.file(f"{CONFIG}/secrets.yml").content_string)
 
 
-def _query(host: Host, statement: str) -> list[str]:
-    return host.check_output("runuser -u postgres -- psql -d engine -Atqc %s", statement).splitlines()
-
-
-def test_engine_is_healthy_and_comes_back_at_boot(engine: Host) -> None:
-    unit = engine.service("engine")
-    assert unit.is_running, engine.check_output("journalctl --unit engine --lines 50 --no-pager")
+def test_engine_is_healthy_and_comes_back_at_boot(host: Host) -> None:
+    unit = host.service("engine")
+    assert unit.is_running, host.check_output("journalctl --unit engine --lines 50 --no-pager")
     assert unit.is_enabled
-    assert json.loads(engine.check_output(f"{CURL} {_url(engine, '/actuator/health')}"))["status"] == "UP"
+    assert json.loads(host.check_output(f"{CURL} {_url(host, '/actuator/health')}"))["status"] == "UP"
 
 
-def test_engine_runs_as_its_own_user_in_a_sandbox(engine: Host) -> None:
-    assert engine.check_output("ps -o user= -C java") == "engine"
-    scored = engine.run("systemd-analyze security --threshold=30 --no-pager engine.service")
+def test_engine_runs_as_its_own_user_in_a_sandbox(host: Host) -> None:
+    assert host.check_output("ps -o user= -C java") == "engine"
+    scored = host.run("systemd-analyze security --threshold=30 --no-pager engine.service")
     assert scored.rc == 0, scored.stdout.splitlines()[-1]
 
 
-def test_engine_listens_on_its_own_address_only(engine: Host) -> None:
-    listening = engine.check_output("ss --no-header --tcp --listening --numeric | awk '{print $4}' | grep ':8443$'")
+def test_engine_listens_on_its_own_address_only(host: Host) -> None:
+    listening = host.check_output("ss --no-header --tcp --listening --numeric | awk '{print $4}' | grep ':8443$'")
     assert listening.startswith(("[::ffff:10.250.0.", "10.250.0."))
 
 
-def test_older_tls_is_refused(engine: Host) -> None:
-    answer = engine.run(f"{CURL} --tls-max 1.2 {_url(engine, '/actuator/health')}")
+def test_older_tls_is_refused(host: Host) -> None:
+    answer = host.run(f"{CURL} --tls-max 1.2 {_url(host, '/actuator/health')}")
     assert answer.rc != 0
     assert "alert protocol version" in answer.stderr
 
 
-def test_only_root_and_the_engine_read_the_passwords(engine: Host) -> None:
-    secrets = engine.file(f"{CONFIG}/secrets.yml")
+def test_only_root_and_the_engine_read_the_passwords(host: Host) -> None:
+    secrets = host.file(f"{CONFIG}/secrets.yml")
     assert (secrets.user, secrets.group, secrets.mode) == ("root", "engine", 0o640)
-    assert engine.run("runuser -u nobody -- cat %s", secrets.path).rc != 0
+    assert host.run("runuser -u nobody -- cat %s", secrets.path).rc != 0
 
 
-def test_no_password_is_in_argv_environment_journal_or_other_files(engine: Host) -> None:
-    found = _secrets(engine)
-    process = engine.check_output("pidof java")
-    seen = engine.check_output(f"tr '\\0' ' ' </proc/{process}/cmdline; tr '\\0' ' ' </proc/{process}/environ")
-    seen += engine.check_output("journalctl --unit engine --output cat --no-pager")
-    seen += engine.check_output(
+def test_no_password_is_in_argv_environment_journal_or_other_files(host: Host) -> None:
+    found = _secrets(host)
+    process = host.check_output("pidof java")
+    seen = host.check_output(f"tr '\\0' ' ' </proc/{process}/cmdline; tr '\\0' ' ' </proc/{process}/environ")
+    seen += host.check_output("journalctl --unit engine --output cat --no-pager")
+    seen += host.check_output(
         "cat /etc/systemd/system/engine.service %s %s", f"{CONFIG}/application.yml", f"{CONFIG}/java.options"
     )
     assert found["spring"]["datasource"]["password"] not in seen
@@ -90,40 +72,39 @@ def test_no_password_is_in_argv_environment_journal_or_other_files(engine: Host)
 
 
 @pytest.mark.parametrize("path", ["/engine-rest/process-definition/count", "/actuator/prometheus"])
-def test_api_and_metrics_want_a_password(engine: Host, path: str) -> None:
-    assert _status(engine, path) == 401
+def test_api_and_metrics_want_a_password(host: Host, path: str) -> None:
+    assert _status(host, path) == 401
 
 
 @pytest.mark.parametrize(
     "path", ["/actuator/env", "/actuator/heapdump", "/actuator/loggers", "/h2-console", "/actuator"]
 )
-def test_nothing_else_is_served(engine: Host, path: str) -> None:
-    assert _status(engine, path) == 404
+def test_nothing_else_is_served(host: Host, path: str) -> None:
+    assert _status(host, path) == 404
 
 
-def test_the_demo_user_does_not_exist(engine: Host) -> None:
-    assert _status(engine, "/engine-rest/process-definition/count", "--user demo:demo") == 401
+def test_the_demo_user_does_not_exist(host: Host) -> None:
+    assert _status(host, "/engine-rest/process-definition/count", "--user demo:demo") == 401
 
 
-def test_nobody_can_make_the_first_administrator(engine: Host) -> None:
+def test_nobody_can_make_the_first_administrator(host: Host) -> None:
     """The page that greets an engine without an administrator refuses: there has been one from the first start."""
     body = '{"profile":{"id":"intruder"},"credentials":{"password":"intruder"}}'
     options = f"--request POST --header 'Content-Type: application/json' --data '{body}'"
-    assert _status(engine, "/operaton/api/admin/setup/default/user/create", options) == 403
+    assert _status(host, "/operaton/api/admin/setup/default/user/create", options) == 403
 
 
-def test_no_other_origin_is_allowed(engine: Host) -> None:
+def test_no_other_origin_is_allowed(host: Host) -> None:
     origin = "--header 'Origin: https://elsewhere.example' --header 'Access-Control-Request-Method: POST'"
     for method in ("GET", "OPTIONS"):
-        headers = engine.check_output(
-            f"{CURL} --request {method} --dump-header - --output /dev/null {origin} "
-            f"{_url(engine, '/engine-rest/engine')}"
+        headers = host.check_output(
+            f"{CURL} --request {method} --dump-header - --output /dev/null {origin} {_url(host, '/engine-rest/engine')}"
         )
         assert "access-control-allow-origin" not in headers.lower()
 
 
-def test_neither_h2_nor_an_example_is_installed(engine: Host) -> None:
-    names = engine.check_output("ls %s", LIBRARIES).splitlines()
+def test_neither_h2_nor_an_example_is_installed(host: Host) -> None:
+    names = host.check_output("ls %s", LIBRARIES).splitlines()
     assert not [
         name
         for name in names
@@ -132,8 +113,8 @@ def test_neither_h2_nor_an_example_is_installed(engine: Host) -> None:
     assert "postgresql-42.7.14.jar" in names
 
 
-def test_engine_changes_no_schema_and_cleans_its_history_up(engine: Host) -> None:
-    operaton = yaml.safe_load(engine.file(f"{CONFIG}/application.yml").content_string)["operaton"]["bpm"]
+def test_engine_changes_no_schema_and_cleans_its_history_up(host: Host) -> None:
+    operaton = yaml.safe_load(host.file(f"{CONFIG}/application.yml").content_string)["operaton"]["bpm"]
     properties = operaton["generic-properties"]["properties"]
     assert operaton["database"]["schema-update"] == "false"
     assert properties["history-cleanup-batch-size"] == 500
@@ -142,36 +123,8 @@ def test_engine_changes_no_schema_and_cleans_its_history_up(engine: Host) -> Non
     assert properties["job-executor-acquire-by-due-date"] is True
 
 
-def test_stopping_ends_in_good_order(engine: Host) -> None:
-    engine.check_output("systemctl stop engine")
-    result = engine.check_output("systemctl show --property=Result --value engine")
-    engine.check_output("systemctl start engine")
+def test_stopping_ends_in_good_order(host: Host) -> None:
+    host.check_output("systemctl stop engine")
+    result = host.check_output("systemctl show --property=Result --value engine")
+    host.check_output("systemctl start engine")
     assert result == "success"
-
-
-def test_users_are_the_administrator_the_worker_and_the_probe(database: Host) -> None:
-    assert _query(database, "select id_ from act_id_user order by id_") == ["admin", "probe", "worker"]
-    assert _query(
-        database, "select user_id_, group_id_ from act_id_membership where user_id_ <> 'admin' order by 1"
-    ) == [
-        "probe|probes",
-        "worker|workers",
-    ]
-
-
-def test_the_schema_came_once_and_nothing_is_deployed(database: Host) -> None:
-    assert len(_query(database, "select version_ from act_ge_schema_log")) == 1
-    assert _query(database, "select count(*) from act_re_procdef") == ["0"]
-
-
-def test_history_cleanup_has_its_four_jobs(database: Host) -> None:
-    jobs = "select count(*) from act_ru_job where handler_type_ = 'history-cleanup' and duedate_ is not null"
-    assert _query(database, jobs) == ["4"]
-
-
-def test_every_connection_of_an_engine_is_encrypted(database: Host) -> None:
-    statement = (
-        "select distinct s.ssl, s.version from pg_stat_ssl s join pg_stat_activity a using (pid) "
-        "where a.usename = 'engine'"
-    )
-    assert _query(database, statement) == ["t|TLSv1.3"]

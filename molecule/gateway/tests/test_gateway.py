@@ -5,18 +5,12 @@ from __future__ import annotations
 import pytest
 from testinfra.host import Host
 
+testinfra_hosts = ["ansible://gateway"]
+
 NAME = "workflow.molecule.internal"
 ADDRESS = "10.250.0.10"
 CURL = "curl --silent --show-error --max-time 10 --cacert /etc/sitewright/tls/ca.crt"
 SITE = f"https://{NAME}"
-
-
-@pytest.fixture
-def gateway(host: Host) -> Host:
-    """A host with a gateway; the test does not concern the engine's."""
-    if not host.file("/etc/sitewright/gateway").exists:
-        pytest.skip("this host has no gateway")
-    return host
 
 
 def _holds_address(host: Host) -> bool:
@@ -44,83 +38,83 @@ def test_api_wants_a_password(host: Host) -> None:
     assert _status(host, "/engine-rest/process-definition/count") == 401
 
 
-def test_units_run_and_come_back_at_boot(gateway: Host) -> None:
+def test_units_run_and_come_back_at_boot(host: Host) -> None:
     for name in ("gateway", "keepalived"):
-        assert gateway.service(name).is_running, gateway.check_output("journalctl -u %s -n 50 --no-pager", name)
-        assert gateway.service(name).is_enabled
-        scored = gateway.run("systemd-analyze security --threshold=30 --no-pager %s", f"{name}.service")
+        assert host.service(name).is_running, host.check_output("journalctl -u %s -n 50 --no-pager", name)
+        assert host.service(name).is_enabled
+        scored = host.run("systemd-analyze security --threshold=30 --no-pager %s", f"{name}.service")
         assert scored.rc == 0, scored.stdout.splitlines()[-1]
 
 
-def test_debians_own_nginx_stays_off(gateway: Host) -> None:
-    assert gateway.service("nginx").is_masked
-    assert gateway.check_output("ps -o user= -C nginx | sort -u") == "gateway"
+def test_debians_own_nginx_stays_off(host: Host) -> None:
+    assert host.service("nginx").is_masked
+    assert host.check_output("ps -o user= -C nginx | sort -u") == "gateway"
 
 
-def test_only_port_443_is_open_besides_ssh(gateway: Host) -> None:
-    listening = gateway.check_output(
+def test_only_port_443_is_open_besides_ssh(host: Host) -> None:
+    listening = host.check_output(
         "ss --no-header --tcp --listening --numeric | awk '{print $4}' | sed 's/.*://' | sort -u"
     )
     assert set(listening.split()) <= {"443", "22"}
 
 
-def test_older_tls_is_refused(gateway: Host) -> None:
-    answer = gateway.run(f"{CURL} --tls-max 1.2 {SITE}/healthz")
+def test_older_tls_is_refused(host: Host) -> None:
+    answer = host.run(f"{CURL} --tls-max 1.2 {SITE}/healthz")
     assert answer.rc != 0
     assert "alert protocol version" in answer.stderr
 
 
-def test_another_name_gets_no_certificate(gateway: Host) -> None:
-    answer = gateway.run(f"{CURL} --insecure https://{ADDRESS}/healthz")
+def test_another_name_gets_no_certificate(host: Host) -> None:
+    answer = host.run(f"{CURL} --insecure https://{ADDRESS}/healthz")
     assert answer.rc != 0
     assert "unrecognized name" in answer.stderr
 
 
 @pytest.mark.parametrize("path", ["/engine-rest/engine", "/operaton/app/welcome/default/"])
-def test_every_answer_carries_the_security_headers_once(gateway: Host, path: str) -> None:
-    headers = _headers(gateway, path)
+def test_every_answer_carries_the_security_headers_once(host: Host, path: str) -> None:
+    headers = _headers(host, path)
     for name in ("strict-transport-security", "x-content-type-options", "x-frame-options", "referrer-policy"):
         assert len([line for line in headers if line.startswith(f"{name}:")]) == 1, name
 
 
-def test_browser_stays_with_the_engine_that_made_its_session(gateway: Host) -> None:
-    headers = _headers(gateway, "/operaton/app/welcome/default/")
+def test_browser_stays_with_the_engine_that_made_its_session(host: Host) -> None:
+    headers = _headers(host, "/operaton/app/welcome/default/")
     route = [line for line in headers if line.startswith("set-cookie: gateway_route=")]
     assert len(route) == 1
     cookie = route[0].split(" ")[1].rstrip(";")
-    again = _headers(gateway, "/operaton/app/welcome/default/", f"--cookie {cookie}")
+    again = _headers(host, "/operaton/app/welcome/default/", f"--cookie {cookie}")
     assert not [line for line in again if line.startswith("set-cookie: gateway_route=")]
 
 
-def test_no_other_origin_is_allowed(gateway: Host) -> None:
-    headers = _headers(gateway, "/engine-rest/engine", "--header 'Origin: https://elsewhere.example'")
+def test_no_other_origin_is_allowed(host: Host) -> None:
+    headers = _headers(host, "/engine-rest/engine", "--header 'Origin: https://elsewhere.example'")
     assert not [line for line in headers if line.startswith("access-control-allow-origin")]
 
 
-def test_health_and_metrics_of_the_engine_are_for_the_sites_hosts(gateway: Host) -> None:
-    assert _status(gateway, "/actuator/health") == 200
-    assert "deny all;" in gateway.file("/etc/sitewright/gateway/nginx.conf").content_string
+def test_health_and_metrics_of_the_engine_are_for_the_sites_hosts(host: Host) -> None:
+    assert _status(host, "/actuator/health") == 200
+    assert "deny all;" in host.file("/etc/sitewright/gateway/nginx.conf").content_string
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing"])
-def test_nothing_else_is_served(gateway: Host, path: str) -> None:
-    assert _status(gateway, path) == {"/": 302, "/nothing": 404}[path]
+def test_nothing_else_is_served(host: Host, path: str) -> None:
+    assert _status(host, path) == {"/": 302, "/nothing": 404}[path]
 
 
-def test_vrrp_password_is_roots(gateway: Host) -> None:
-    settings = gateway.file("/etc/keepalived/keepalived.conf")
+def test_vrrp_password_is_roots(host: Host) -> None:
+    settings = host.file("/etc/keepalived/keepalived.conf")
     assert (settings.user, settings.group, settings.mode) == ("root", "root", 0o600)
 
 
-def test_address_moves_when_nginx_fails_and_stays_there(gateway: Host) -> None:
+def test_address_moves_when_nginx_fails_and_stays_there(host: Host) -> None:
     """Runs on each gateway in turn, so the address moves there and back."""
-    if not _holds_address(gateway):
+    if not _holds_address(host):
         pytest.skip("the other gateway holds the address")
-    gateway.check_output("systemctl stop gateway")
-    answered = gateway.run(
+    host.check_output("systemctl stop gateway")
+    answered = host.run(
         f"for i in $(seq 50); do {CURL} --max-time 1 --fail {SITE}/healthz && exit; sleep 0.2; done; exit 1"
     )
-    gateway.check_output("systemctl start gateway")
+    host.check_output("systemctl start gateway")
     assert answered.rc == 0
-    gateway.run("sleep 5")
-    assert not _holds_address(gateway)
+    host.run("sleep 5")
+    assert not _holds_address(host)
