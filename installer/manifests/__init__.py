@@ -115,7 +115,7 @@ def roles_of(manifests: Mapping[str, RoleManifest], groups: tuple[str, ...]) -> 
 
 
 def _check(document: Document) -> None:
-    from installer.manifests.schema import check  # noqa: PLC0415  see `checked` above
+    from installer.manifests.schema import check  # noqa: PLC0415 - see `checked` above
 
     check(document)
 

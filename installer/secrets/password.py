@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 FILE_VARIABLE: Final = "SITEWRIGHT_VAULT_PASSWORD_FILE"
-PASSWORD_VARIABLE: Final = "SITEWRIGHT_VAULT_PASSWORD"  # noqa: S105  the variable's name, not a password
+PASSWORD_VARIABLE: Final = "SITEWRIGHT_VAULT_PASSWORD"  # noqa: S105 - the variable's name, not a password
 KEYRING_SERVICE: Final = "sitewright"
 _CLIENT_SECONDS: Final = 60
 _SOURCES: Final = (
@@ -97,7 +97,7 @@ def _run_client(path: Path, name: str) -> str:
     source = f"{name}: {path}"
     try:
         # The operator named this program for exactly this purpose.
-        done = subprocess.run(  # noqa: S603  the operator's own program, without a shell
+        done = subprocess.run(  # noqa: S603 - the operator's own program, without a shell
             [path.absolute()], stdin=subprocess.DEVNULL, capture_output=True, timeout=_CLIENT_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -120,8 +120,8 @@ def _stripped(text: str, source: str) -> str:
 
 def _from_keyring(site: str) -> tuple[str, str]:
     """The password the system keyring has, or why there is none."""
-    import keyring  # noqa: PLC0415  slow to import, and most runs have another source
-    import keyring.errors  # noqa: PLC0415  as above
+    import keyring  # noqa: PLC0415 - slow to import, and most runs have another source
+    import keyring.errors  # noqa: PLC0415 - as above
 
     try:
         value = keyring.get_password(KEYRING_SERVICE, site)

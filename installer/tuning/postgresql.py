@@ -110,7 +110,7 @@ def max_slot_wal_keep_size_mb(wal_disk_mb: int) -> int:
 
 def autovacuum_max_workers(cores: int) -> int:
     """Autovacuum workers: PostgreSQL's 3, 4 from 16 cores on, 5 from 32 (pgtune)."""
-    return 3 + (cores >= 16) + (cores >= 32)  # noqa: PLR2004 (the thresholds are the sentence above)
+    return 3 + (cores >= 16) + (cores >= 32)  # noqa: PLR2004 - the thresholds are the sentence above
 
 
 def explain(host: DatabaseHost) -> tuple[TunedSetting, ...]:

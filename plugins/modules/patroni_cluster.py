@@ -337,7 +337,7 @@ class Cluster:
 def read_config(module: AnsibleModule, path: str) -> dict[str, Any]:
     """Patroni's configuration on this host."""
     try:
-        import yaml  # noqa: PLC0415 (Debian's Patroni brings it; before that there is none)
+        import yaml  # noqa: PLC0415 - Debian's Patroni brings it; before that there is none
 
         config: dict[str, Any] = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (ImportError, OSError) as error:

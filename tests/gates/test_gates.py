@@ -55,7 +55,7 @@ def test_no_file_names_a_package_registry() -> None:
         "pythonhosted" + ".org",
         "registry.npmjs" + ".org",
         "maven" + ".org/maven2",
-        "repo1.maven",
+        "repo1" + ".maven",
         "galaxy.ansible" + ".com",
         "snapshot.debian" + ".org",
     ]
