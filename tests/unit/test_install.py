@@ -18,7 +18,7 @@ from installer.operations.context import OperationContext
 from installer.operations.request import Request
 from installer.paths import Paths
 from installer.report import CheckResult, Report, Verdict
-from installer.runner import Runner, RunnerSettings
+from installer.runner import Runner, RunnerSettings, sockets_folder
 from installer.stages import Stage
 from installer.terminal import Terminal
 
@@ -72,7 +72,7 @@ class Bench:
                 inventory=self.inventory,
                 vault_password_client=None,
                 facts=self.state / "facts",
-                sockets=self.state / "sockets",
+                sockets=sockets_folder(self.state),
                 forks=5,
                 strategy="stock",
             ),
