@@ -141,9 +141,8 @@ _running = _options(
     click.option(
         "--stages-at-once",
         type=click.IntRange(1, 16),
-        default=4,
-        show_default=True,
-        help="Most stages that run at the same time.",
+        default=None,
+        help="Most stages that run at the same time; by default 4, and 1 where nothing is expected to change.",
     ),
     _mirror,
 )

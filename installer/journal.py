@@ -44,6 +44,15 @@ class HostTally:
             unreachable=self.unreachable + other.unreachable,
         )
 
+    def __sub__(self, other: HostTally) -> HostTally:
+        """What came on top of the other."""
+        return HostTally(
+            ok=self.ok - other.ok,
+            changed=self.changed - other.changed,
+            failed=self.failed - other.failed,
+            unreachable=self.unreachable - other.unreachable,
+        )
+
     def to_json(self) -> dict[str, int]:
         """As plain data."""
         return {

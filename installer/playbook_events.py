@@ -57,30 +57,27 @@ class Failure:
 class Listener:
     """Follows the events of one playbook: writes the log, counts, remembers failures."""
 
-    def __init__(self, folder: Path, *, report: Callable[[TaskEvent], None], redact: Callable[[str], str]) -> None:
-        """Write into this folder."""
+    def __init__(
+        self, folder: Path, *, hidden: Path, report: Callable[[TaskEvent], None], redact: Callable[[str], str]
+    ) -> None:
+        """Open the log in this folder; hidden failures are written down in that file."""
         self.log = folder / "output.log"
-        self._hidden = folder / HIDDEN_FAILURES
+        self._hidden = hidden
         self._report = report
         self._redact = redact
         self._counts: dict[str, dict[str, int]] = {}
-        self._stats: dict[str, dict[str, int]] | None = None
+        self._totals: dict[str, HostTally] | None = None
         self._failed: list[tuple[str, str, dict[str, Any]]] = []
         self._last_lines: list[str] = []
-
-    def __enter__(self) -> Listener:
-        """Open the log."""
-        self._hidden.unlink(missing_ok=True)
         descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._file = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the log."""
+    def close(self) -> None:
+        """Close the log; further calls do nothing."""
         self._file.close()
 
-    def take(self, raw: dict[str, Any]) -> bool:
-        """Take one event of ansible-runner's; false, so that it keeps no file of it."""
+    def take(self, raw: Mapping[str, Any]) -> None:
+        """Take one event of ansible-runner's."""
         text = self._redact(without_escapes(raw.get("stdout") or "")).strip("\n")
         if text:
             self._file.write(text + "\n")
@@ -88,10 +85,9 @@ class Listener:
         data = raw.get("event_data") or {}
         kind = raw.get("event", "")
         if kind == "playbook_on_stats":
-            self._stats = {key: data.get(key) or {} for key in ("ok", "changed", "failures", "dark")}
+            self._totals = _totals(data)
         elif kind in _OUTCOMES and "host" in data:
             self._task(_OUTCOMES[kind], data)
-        return False
 
     def _task(self, outcome: Outcome, data: dict[str, Any]) -> None:
         host, result = data["host"], data.get("res") or {}
@@ -133,19 +129,19 @@ class Listener:
                 return code
         return None
 
-    def tallies(self) -> dict[str, HostTally]:
-        """What was done on each host: Ansible's own sums, or what was seen if it did not get there."""
-        if self._stats is not None:
-            names = sorted(set().union(*self._stats.values()))
-            return {
-                name: HostTally(
-                    ok=self._stats["ok"].get(name, 0),
-                    changed=self._stats["changed"].get(name, 0),
-                    failed=self._stats["failures"].get(name, 0),
-                    unreachable=self._stats["dark"].get(name, 0),
-                )
-                for name in names
-            }
+    def totals(self) -> Mapping[str, HostTally] | None:
+        """Ansible's own sums for this playbook and those before it; None if it did not get there."""
+        return self._totals
+
+    def tallies(self, before: Mapping[str, HostTally]) -> dict[str, HostTally]:
+        """What was done on each host: Ansible's own sums, or what was seen if it did not get there.
+
+        Args:
+            before: Ansible's sums when this playbook began.
+        """
+        if self._totals is not None:
+            sums = {host: total - before.get(host, HostTally()) for host, total in self._totals.items()}
+            return {host: tally for host, tally in sums.items() if tally != HostTally()}
         return {
             host: HostTally(
                 ok=counts.get("ok", 0) + counts.get("changed", 0),
@@ -156,9 +152,12 @@ class Listener:
             for host, counts in self._counts.items()
         }
 
-    def failures(self) -> tuple[Failure, ...]:
-        """Why hosts failed, without failures that a rescue mended; else Ansible's last words."""
-        tallies = self.tallies()
+    def failures(self, tallies: Mapping[str, HostTally]) -> tuple[Failure, ...]:
+        """Why hosts failed, without failures that a rescue mended; else Ansible's last words.
+
+        Args:
+            tallies: What was done on each host.
+        """
         mine = [
             self._failure(host, task, data)
             for host, task, data in self._failed
@@ -169,6 +168,15 @@ class Listener:
         words = " ".join(line.strip() for line in self._last_lines if line.strip())
         reason = words[-_LONGEST_REASON:] or "ansible-playbook ended without a word"
         return (Failure(host="", task="", reason=reason),)
+
+
+def _totals(data: Mapping[str, Any]) -> dict[str, HostTally]:
+    """Ansible's sums, host by host instead of kind by kind."""
+    kinds = {"ok": "ok", "changed": "changed", "failed": "failures", "unreachable": "dark"}
+    hosts = sorted({host for kind in kinds.values() for host in data.get(kind) or ()})
+    return {
+        host: HostTally(**{ours: (data.get(kind) or {}).get(host, 0) for ours, kind in kinds.items()}) for host in hosts
+    }
 
 
 def reason_of(result: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Run one playbook in a guarded child process; the only module that knows ansible-runner."""
+"""Run playbooks in a guarded child process; the only module that knows ansible-runner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import ansible_runner
 
@@ -24,7 +24,7 @@ from installer.orphans import RECORD, signal_recorded
 from installer.playbook_events import HIDDEN_FAILURES, Failure, Listener, TaskEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 Strategy = Literal["mitogen", "stock"]
 # What a child process inherits; everything else of the operator's environment stays outside,
@@ -83,6 +83,21 @@ class RunnerSettings:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybookRun:
+    """One playbook to run.
+
+    Attributes:
+        playbook: The playbook.
+        folder: Where its log goes; made private.
+        report: Told of each task on each host, from the calling thread.
+    """
+
+    playbook: Path
+    folder: Path
+    report: Callable[[TaskEvent], None]
+
+
 class Runner:
     """Runs playbooks, several at once if asked from several threads."""
 
@@ -101,25 +116,29 @@ class Runner:
         return self._stopping.is_set()
 
     def run(
-        self, playbook: Path, *, folder: Path, report: Callable[[TaskEvent], None], check: bool = False
-    ) -> PlaybookResult:
-        """Run a playbook to its end.
+        self,
+        runs: Sequence[PlaybookRun],
+        *,
+        ended: Callable[[PlaybookRun, PlaybookResult], None],
+        check: bool = False,
+    ) -> None:
+        """Run playbooks one after the other, over the same connections; the first that fails is the last.
 
         Args:
-            playbook: The playbook.
-            folder: Where its log and record go; made private.
-            report: Told of each task on each host, from this thread.
+            runs: The playbooks, at least one.
+            ended: Told of each that ran, from this thread.
             check: Only find out what would change.
         """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        record = folder / RECORD
+        for run in runs:
+            run.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        scratch = runs[0].folder
+        record = scratch / RECORD
         record.unlink(missing_ok=True)
-        flags = "--check --diff" if check else "--diff"
         config = ansible_runner.RunnerConfig(
-            private_data_dir=str(folder),
-            playbook=str(playbook),
+            private_data_dir=str(scratch),
+            playbook=str(runs[0].playbook),
             inventory=str(self.settings.inventory),
-            cmdline=flags,
+            cmdline="--check --diff" if check else "--diff",
             host_cwd=str(self.settings.root),
             settings={"pexpect_timeout": _POLL_SECONDS, "suppress_output_file": True},
             suppress_env_files=True,
@@ -128,33 +147,28 @@ class Runner:
             quiet=True,
         )
         config.prepare()
-        config.env = self._environment(config.env, folder)
+        config.env = self._environment(config.env, scratch)
         ansible = str(Path(sys.executable).with_name("ansible-playbook"))
         script = [sys.executable, "-I", str(Path(guard.__file__).resolve())]
-        config.command = [*script, str(record), str(os.getpid()), ansible, *config.command[1:]]
-        if self.is_stopping():
-            return PlaybookResult(result=INTERRUPTED, seconds=0, hosts={}, failures=(), log=folder / "output.log")
-        began = time.monotonic()
-        with Listener(folder, report=report, redact=self._redact) as listener, _Turn() as turn:
+        others = [str(run.playbook) for run in runs[1:]]
+        config.command = [*script, str(record), str(os.getpid()), ansible, *config.command[1:], *others]
+        with _Sequence(runs, redact=self._redact, ended=ended) as sequence:
+            if self.is_stopping():
+                sequence.close(INTERRUPTED)
+                return
+            with _Turn() as turn:
 
-            def look_around() -> bool:
-                """Called when the child process is there, and a few times a second from then on."""
-                turn.end()
-                if self.is_stopping():
-                    signal_recorded(record, "guard", signal.SIGTERM)
-                return False  # ansible-runner's own way of ending would leave workers behind
+                def look_around() -> bool:
+                    """Called when the child process is there, and a few times a second from then on."""
+                    turn.end()
+                    if self.is_stopping():
+                        signal_recorded(record, "guard", signal.SIGTERM)
+                    return False  # ansible-runner's own way of ending would leave workers behind
 
-            run = ansible_runner.Runner(config, event_handler=listener.take, cancel_callback=look_around)
-            run.run()
-        _tidy(folder, record)
-        result = DONE if run.rc == 0 else INTERRUPTED if self.is_stopping() else FAILED
-        return PlaybookResult(
-            result=result,
-            seconds=time.monotonic() - began,
-            hosts=listener.tallies(),
-            failures=listener.failures() if result == FAILED else (),
-            log=listener.log,
-        )
+                run = ansible_runner.Runner(config, event_handler=sequence.take, cancel_callback=look_around)
+                run.run()
+            _tidy(scratch, record)
+            sequence.close(DONE if run.rc == 0 else INTERRUPTED if self.is_stopping() else FAILED)
 
     def close(self) -> None:
         """End the ssh connections that Ansible keeps open for its next call, and remove all sockets."""
@@ -198,6 +212,64 @@ class Runner:
             environment["ANSIBLE_STRATEGY"] = "mitogen_linear"
             environment["ANSIBLE_STRATEGY_PLUGINS"] = str(_mitogen_plugins())
         return environment
+
+
+class _Sequence:
+    """The playbooks of one process: whose turn it is, and how each of them ended.
+
+    Ansible begins a playbook only when the one before ended well, and its sums go on from one to the next.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[PlaybookRun],
+        *,
+        redact: Callable[[str], str],
+        ended: Callable[[PlaybookRun, PlaybookResult], None],
+    ) -> None:
+        self._waiting = list(runs)
+        self._redact = redact
+        self._ended = ended
+        self._before: Mapping[str, HostTally] = {}
+        self._running = False
+        self._hidden = runs[0].folder / HIDDEN_FAILURES
+        self._hidden.unlink(missing_ok=True)
+        self._next()
+
+    def __enter__(self) -> _Sequence:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def take(self, raw: dict[str, Any]) -> bool:
+        """Take one event of ansible-runner's; false, so that it keeps no file of it."""
+        if raw.get("event") == "playbook_on_start":
+            if self._running:
+                self.close(DONE)
+                self._next()
+            self._running = True
+        self._listener.take(raw)
+        return False
+
+    def close(self, result: str) -> None:
+        """The playbook whose turn it is has ended."""
+        self._listener.close()
+        hosts = self._listener.tallies(self._before)
+        outcome = PlaybookResult(
+            result=result,
+            seconds=time.monotonic() - self._began,
+            hosts=hosts,
+            failures=self._listener.failures(hosts) if result == FAILED else (),
+            log=self._listener.log,
+        )
+        self._before = self._listener.totals() or self._before
+        self._ended(self._run, outcome)
+
+    def _next(self) -> None:
+        self._run = self._waiting.pop(0)
+        self._listener = Listener(self._run.folder, hidden=self._hidden, report=self._run.report, redact=self._redact)
+        self._began = time.monotonic()
 
 
 class _Turn:

@@ -1,22 +1,19 @@
-"""The stages of an installation, what each of them needs, and the order that follows."""
+"""The stages of an installation, what each of them needs and what it is made of."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from installer.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-
-MOST_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +23,12 @@ class Stage:
     Attributes:
         name: Name shown, recorded and used for the playbook.
         needs: Stages that must be done before.
+        always: Runs in every operation, before all others, even if it was done before.
     """
 
     name: str
     needs: tuple[str, ...] = ()
+    always: bool = False
 
     def playbook(self, root: Path) -> Path:
         """Where its playbook is in a checkout."""
@@ -38,6 +37,7 @@ class Stage:
 
 # A new service adds one line here.
 STAGES: Final[tuple[Stage, ...]] = (
+    Stage(name="facts", always=True),
     Stage(name="certificates"),
     Stage(name="repository", needs=("certificates",)),
     Stage(name="base", needs=("repository",)),
@@ -50,64 +50,6 @@ STAGES: Final[tuple[Stage, ...]] = (
     Stage(name="models", needs=("engine", "gateway")),
     Stage(name="worker", needs=("models", "cache", "broker")),
 )
-
-
-class Outcome(Protocol):
-    """What the scheduler must know of a stage that ended."""
-
-    @property
-    def result(self) -> str:
-        """`done` when what needs the stage may start."""
-
-
-Result = TypeVar("Result", bound=Outcome)
-
-
-def run_stages(
-    stages: Sequence[Stage],
-    work: Callable[[Stage], Result],
-    *,
-    done: Collection[str],
-    limit: int,
-    keep_going: bool = False,
-    begun: Callable[[Stage], None],
-    ended: Callable[[Stage, Result], None],
-) -> None:
-    """Run every stage not yet done, at the same time what does not need each other.
-
-    When a stage ends other than `done`, those that run go on to their end and none is started.
-    `begun` and `ended` are called from the calling thread, `work` from others.
-
-    Args:
-        stages: All stages.
-        work: Runs one stage.
-        done: Names of the stages that need not run.
-        limit: Most stages at once.
-        keep_going: Start also what needs a stage that did not end well.
-        begun: Told before a stage starts.
-        ended: Told of a stage's result.
-    """
-    finished = set(done)
-    waiting = [stage for stage in stages if stage.name not in finished]
-    running: dict[Future[Result], Stage] = {}
-    broken = False
-    with ThreadPoolExecutor(max_workers=limit, thread_name_prefix="stage") as pool:
-        while True:
-            ready = [stage for stage in waiting if finished.issuperset(stage.needs)]
-            for stage in ready[: 0 if broken else limit - len(running)]:
-                waiting.remove(stage)
-                begun(stage)
-                running[pool.submit(work, stage)] = stage
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                stage = running.pop(future)
-                result = future.result()
-                ended(stage, result)
-                if result.result == "done" or (keep_going and result.result == "failed"):
-                    finished.add(stage.name)
-                else:
-                    broken = True
 
 
 def check_stages(stages: Iterable[Stage], root: Path) -> None:

@@ -12,9 +12,10 @@ from installer.errors import ConfigurationError, InstallerError, InterruptedRunE
 from installer.journal import DONE, FAILED, INTERRUPTED, UNPROVEN, Journal, Operation, StageRecord
 from installer.operations import checks
 from installer.operations.settling import settle
-from installer.operations.stage_runs import Watcher, gather_facts, remove_old_runs, require_done, run_graph
+from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
 from installer.orphans import end_orphans
+from installer.schedule import MOST_AT_ONCE
 from installer.site_lock import site_lock
 from installer.stages import STAGES, Stage, check_stages, file_digests
 
@@ -53,17 +54,20 @@ def _install(context: OperationContext, summary: Summary) -> None:
     terminal.step(f"Checking the bundle {context.bundle}")
     manifest = verify_bundle(context)
     journal = Journal(context.state / "journal.jsonl")
-    operation = _operation(context, journal, inputs_of(context, manifest))
+    inputs = inputs_of(context, manifest)
+    operation = _operation(context, journal, inputs)
     last = journal.last(VERB)
+    again = last is not None and last.result == DONE and not last.changed_inputs(inputs)
     if last is not None and last.unfinished:
         settle(context.ssh, terminal.say)
     terminal.step(f"Preflight of {context.site.name}")
     report = checks.preflight(context)
     summary.add_step("preflight", DONE if report.ok else FAILED, report.seconds)
     checks.require(context, report, kind="preflight")
-    operation = _begin(context, journal, operation, inputs_of(context, manifest))
+    operation = _begin(context, journal, operation, inputs)
+    at_once = context.request.stages_at_once or (1 if again else MOST_AT_ONCE)
     try:
-        _stages(context, journal, operation, summary)
+        _stages(context, journal, operation, summary, at_once=at_once)
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | InterruptedRunError)
         _end(journal, operation, INTERRUPTED if stopped else FAILED, summary)
@@ -77,21 +81,22 @@ def _install(context: OperationContext, summary: Summary) -> None:
     _end(journal, operation, DONE, summary)
 
 
-def _stages(context: OperationContext, journal: Journal, operation: Operation, summary: Summary) -> None:
-    """Facts, then the graph, each end of a stage on record before the next begins."""
+def _stages(
+    context: OperationContext, journal: Journal, operation: Operation, summary: Summary, *, at_once: int
+) -> None:
+    """Run the graph, each end of a stage on record."""
     runs = context.state / "runs"
     folder = runs / operation.identifier
     summary.more["log_folder"] = str(folder)
     remove_old_runs(runs)
     context.terminal.step(f"Installing {context.site.name}")
-    gather_facts(context, folder, summary)
 
     def ended(stage: Stage, result: PlaybookResult) -> None:
         record = StageRecord(result=result.result, seconds=result.seconds, changed=result.changed, hosts=result.hosts)
         journal.end_stage(operation, stage.name, record)
 
     watcher = Watcher(begun=lambda stage: journal.begin_stage(operation, stage.name), ended=ended)
-    run_graph(context, folder=folder, summary=summary, watcher=watcher, done=operation.done_stages)
+    run_graph(context, folder=folder, summary=summary, watcher=watcher, at_once=at_once, done=operation.done_stages)
     require_done(context, summary)
 
 

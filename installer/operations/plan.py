@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from installer.errors import InstallerError
 from installer.journal import DONE
 from installer.operations.install import verify_bundle
-from installer.operations.stage_runs import Watcher, gather_facts, remove_old_runs, require_done, run_graph
+from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
 from installer.orphans import end_orphans
 from installer.site_lock import site_lock
@@ -69,8 +69,9 @@ def _plan(context: OperationContext, summary: Summary, changes: _Changes) -> Non
     summary.more["log_folder"] = str(folder)
     remove_old_runs(runs)
     context.terminal.step(f"Finding out what an install would change on {context.site.name}")
-    gather_facts(context, folder, summary)
-    run_graph(context, folder=folder, summary=summary, watcher=Watcher(task=changes.take), check=True)
+    # Nothing is waited for in check mode, so one process with one login per host is the fastest.
+    at_once = context.request.stages_at_once or 1
+    run_graph(context, folder=folder, summary=summary, watcher=Watcher(task=changes.take), at_once=at_once, check=True)
     require_done(context, summary)
 
 

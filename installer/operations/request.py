@@ -25,7 +25,7 @@ class Request:
         arguments: The command line, to carry on with and to enter a rehearsal with.
         rehearse: Work on throwaway hosts instead of the real ones.
         strategy: Which of Ansible's strategies; `auto` takes the fast one when it is there.
-        stages_at_once: Most stages that run at the same time.
+        stages_at_once: Most stages that run at the same time; None leaves it to the operation.
         start_over: Forget an unfinished operation.
         vault_password_file: Where the vault password is, if it was said.
         bundle: The bundle, if another than the usual one was named.
@@ -39,7 +39,7 @@ class Request:
     arguments: tuple[str, ...]
     rehearse: bool = False
     strategy: StrategyChoice = "auto"
-    stages_at_once: int = 4
+    stages_at_once: int | None = None
     start_over: bool = False
     vault_password_file: Path | None = None
     bundle: Path | None = None

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 from installer.errors import InterruptedRunError, PlaybookError
 from installer.journal import DONE, INTERRUPTED
 from installer.progress import progress_for
-from installer.stages import STAGES, Stage, hosts_of, run_stages
+from installer.runner import PlaybookRun
+from installer.schedule import run_stages
+from installer.stages import STAGES, Stage, hosts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -24,21 +26,6 @@ if TYPE_CHECKING:
     from installer.runner import PlaybookResult, Runner
 
 _KEPT_RUNS: Final = 20
-
-
-def gather_facts(context: OperationContext, folder: Path, summary: Summary) -> None:
-    """Read the hosts' facts into the cache.
-
-    Raises:
-        PlaybookError: If a host does not answer.
-        InterruptedRunError: If the operator stopped it.
-    """
-    context.terminal.say(f"reading the facts of {len(context.site.hosts)} host(s)")
-    with stoppable(context.runner):
-        playbook = context.paths.root / "playbooks" / "gather-facts.yml"
-        result = context.runner.run(playbook, folder=folder / "facts", report=lambda _event: None)
-    summary.add("facts", result)
-    require_done(context, summary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +49,7 @@ def run_graph(
     folder: Path,
     summary: Summary,
     watcher: Watcher,
+    at_once: int,
     done: Collection[str] = (),
     check: bool = False,
 ) -> None:
@@ -72,12 +60,13 @@ def run_graph(
         folder: Where the stages' logs go.
         summary: Takes the results.
         watcher: Is told of everything.
+        at_once: Most processes at once; what is to be done by one runs in the order of the stages.
         done: Names of the stages that need not run.
         check: Only find out what would change; then every stage is tried, whatever became of others.
     """
     root, groups, hosts = context.paths.root, context.site.groups, tuple(context.site.hosts)
     shown = {stage.name: hosts_of(stage, root, groups, hosts) for stage in STAGES}
-    before = {stage.name: "done before" for stage in STAGES if stage.name in done}
+    before = {stage.name: "done before" for stage in STAGES if stage.name in done and not stage.always}
     for name in before:
         summary.add_step(name, "done before", 0)
     with (
@@ -87,13 +76,23 @@ def run_graph(
         stoppable(context.runner),
     ):
 
-        def work(stage: Stage) -> PlaybookResult:
+        def listener(stage: Stage) -> Callable[[TaskEvent], None]:
             def listen(event: TaskEvent) -> None:
                 progress.task(stage.name, event)
                 watcher.task(stage.name, event)
 
+            return listen
+
+        def work(chain: Sequence[Stage], ended: Callable[[Stage, PlaybookResult], None]) -> None:
+            runs = {
+                stage: PlaybookRun(playbook=stage.playbook(root), folder=folder / stage.name, report=listener(stage))
+                for stage in chain
+            }
+            stages = {run.playbook: stage for stage, run in runs.items()}
             try:
-                return context.runner.run(stage.playbook(root), folder=folder / stage.name, report=listen, check=check)
+                context.runner.run(
+                    tuple(runs.values()), ended=lambda run, result: ended(stages[run.playbook], result), check=check
+                )
             except BaseException:
                 context.runner.stop()  # a defect in one thread must not leave the others at work
                 raise
@@ -111,7 +110,7 @@ def run_graph(
             STAGES,
             work,
             done=done,
-            limit=min(context.request.stages_at_once, len(STAGES)),
+            limit=at_once,
             keep_going=check,
             begun=note_begin,
             ended=note_end,
