@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +18,7 @@ import ansible_runner
 from installer import guard
 from installer.errors import ConfigurationError
 from installer.journal import DONE, FAILED, INTERRUPTED, HostTally
+from installer.logins import control_path
 from installer.orphans import RECORD, signal_recorded
 from installer.playbook_events import HIDDEN_FAILURES, Failure, Listener, TaskEvent
 
@@ -30,7 +29,6 @@ Strategy = Literal["mitogen", "stock"]
 # What a child process inherits; everything else of the operator's environment stays outside,
 # above all a vault password (ansible-runner writes the environment down) and proxies.
 _INHERITED: Final = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
-_CONTROL_SOCKET: Final = "[0-9a-f]" * 40  # ssh's %C
 _POLL_SECONDS: Final = 0.3
 
 
@@ -170,21 +168,11 @@ class Runner:
             _tidy(scratch, record)
             sequence.close(DONE if run.rc == 0 else INTERRUPTED if self.is_stopping() else FAILED)
 
-    def close(self) -> None:
-        """End the ssh connections that Ansible keeps open for its next call, and remove all sockets."""
-        if not self.settings.sockets.is_dir():
-            return
-        for socket in self.settings.sockets.glob(_CONTROL_SOCKET):
-            command = ["ssh", "-q", "-O", "exit", "-o", f"ControlPath={socket}", "none"]
-            subprocess.run(command, check=False, capture_output=True, timeout=10)  # noqa: S603 - no shell; our own socket
-        shutil.rmtree(self.settings.sockets, ignore_errors=True)
-
     def _environment(self, prepared: Mapping[str, str], folder: Path) -> dict[str, str]:
         settings = self.settings
         runner_own = {
             key: prepared[key] for key in ("AWX_ISOLATED_DATA_DIR", "RUNNER_OMIT_EVENTS", "RUNNER_ONLY_FAILED_EVENTS")
         }
-        settings.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         plugins = f"{settings.root / 'plugins' / 'callback'}:{prepared['ANSIBLE_CALLBACK_PLUGINS']}"
         environment = {
             **{key: os.environ[key] for key in _INHERITED if key in os.environ},
@@ -198,6 +186,8 @@ class Runner:
             "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(settings.facts),
             "ANSIBLE_FORKS": str(settings.forks),
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(settings.sockets),
+            # Mitogen knows no folder of sockets; with their full path it shares the logins as well.
+            "ANSIBLE_SSH_EXTRA_ARGS": f"-o {control_path(settings.sockets)}",
             "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
             "ANSIBLE_NOCOLOR": "1",
             # Here and not in ansible.cfg: tools that look at the roles have no inventory.
@@ -305,15 +295,6 @@ def _mitogen_plugins() -> Path:
     if found is None or not found.submodule_search_locations:
         raise ConfigurationError("mitogen is not installed", hint="use --strategy stock")
     return Path(found.submodule_search_locations[0]) / "plugins" / "strategy"
-
-
-def sockets_folder(state: Path) -> Path:
-    """Where ssh keeps its sockets for a site: short, private, never shared by two sites."""
-    own = hashlib.sha256(str(state).encode()).hexdigest()[:8]
-    if os.geteuid() == 0:
-        return Path("/run/sitewright-ssh") / own
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return (Path(runtime) if runtime else Path.home() / ".cache") / "sitewright-ssh" / own
 
 
 def _tidy(folder: Path, record: Path) -> None:

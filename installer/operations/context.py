@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from installer.logins import close_logins, sharing, sockets_folder
 from installer.manifests import load_manifests
 from installer.pki import Wanted, certificates_wanted, ensure_authority, read_given
 from installer.preflight import CHECKS
 from installer.rehearsal.access import ssh_argv
 from installer.rehearsal.lifecycle import find
-from installer.runner import Runner, RunnerSettings, mitogen_available, sockets_folder
+from installer.runner import Runner, RunnerSettings, mitogen_available
 from installer.secrets import (
     VAULT_PREFIX,
     catalog,
@@ -135,7 +136,7 @@ def opened(request: Request, paths: Paths, terminal: Terminal) -> Iterator[Opera
             ),
             redact=terminal.redact,
         )
-        stack.callback(runner.close)
+        stack.callback(close_logins, sockets_folder(state))
         stack.enter_context(terminal.logging_to(state / "log.jsonl"))
         terminal.note("begin", command=request.command, process=os.getpid())
         yield OperationContext(
@@ -146,7 +147,7 @@ def opened(request: Request, paths: Paths, terminal: Terminal) -> Iterator[Opera
             manifests=manifests,
             state=state,
             secrets=secrets,
-            ssh=_logins(site, rehearsal),
+            ssh=_logins(site, rehearsal, sockets_folder(state)),
             rehearsal=rehearsal,
             runner=runner,
         )
@@ -170,17 +171,17 @@ def _rehearsal(site: Site, paths: Paths) -> tuple[Rehearsal | None, RehearsalCon
     return rehearsal, connection
 
 
-def _logins(site: Site, rehearsal: Rehearsal | None) -> dict[str, tuple[str, ...]]:
+def _logins(site: Site, rehearsal: Rehearsal | None, sockets: Path) -> dict[str, tuple[str, ...]]:
     """For each host the command that logs into it and runs what follows."""
     if rehearsal is not None:
         return {name: tuple(ssh_argv(rehearsal, name)) for name in site.hosts}
-    return {name: tuple(_login(host)) for name, host in site.hosts.items()}
+    return {name: tuple(_login(host, sockets)) for name, host in site.hosts.items()}
 
 
-def _login(host: Host) -> list[str]:
+def _login(host: Host, sockets: Path) -> list[str]:
     """OpenSSH with the connection variables of the inventory, as Ansible would call it."""
     given = {key: str(value) for key, value in host.connection.items()}
-    argv = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+    argv = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", *sharing(sockets)]
     for variable in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
         argv += shlex.split(given.get(variable, ""))
     if key := given.get("ansible_ssh_private_key_file") or given.get("ansible_private_key_file"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from installer.errors import PlaybookError
+from installer.logins import sharing, sockets_folder
 from installer.rehearsal import hosts
 from installer.rehearsal.tools import clean_environment, without_proxies
 
@@ -97,6 +98,7 @@ def ssh_argv(rehearsal: Rehearsal, name: str) -> list[str]:
     }
     pairs = [argument for key, value in options.items() for argument in ("-o", f"{key}={value}")]
     destination = f"{rehearsal.user}@{rehearsal.spec.hosts[name]}"
+    pairs += sharing(sockets_folder(rehearsal.folder))
     return ["ssh", "-F", "none", *pairs, "-i", str(rehearsal.private_key), destination, "--"]
 
 

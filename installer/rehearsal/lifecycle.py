@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from installer.controller import Job, ensure_commands
 from installer.errors import ConfigurationError
+from installer.logins import close_logins, sockets_folder
 from installer.rehearsal import cgroups, hosts
 from installer.rehearsal.access import ensure_login_key, wait_for_login, write_known_hosts
 from installer.rehearsal.image import ensure_image
@@ -86,6 +87,7 @@ def down(site: str, paths: Paths, say: Callable[[str], None]) -> bool:
             return False
         _take_ownership(site, folder)
         say(f"removing the rehearsal of {site}")
+        close_logins(sockets_folder(folder))
         cgroups.kill_group(cgroups.site_group(site))
         remove_network(namespace_of(site))
         if folder.exists():
@@ -146,6 +148,8 @@ def _boot_all(rehearsal: Rehearsal, names: list[str], say: Callable[[str], None]
     started = time.monotonic()
     off = [name for name in names if not hosts.runs(rehearsal, name)]
     fresh = {name for name in off if hosts.is_fresh(rehearsal, name)}
+    if off:
+        close_logins(sockets_folder(rehearsal.folder))  # a login from before would wait for the host that died
     for name in off:
         hosts.boot_host(rehearsal, name)
     with ThreadPoolExecutor(max_workers=max(len(names), 1)) as pool:

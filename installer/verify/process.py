@@ -47,7 +47,7 @@ def check(subject: Subject) -> list[CheckResult]:
     variables = _variables(subject, pool, instances)
     completed = sum(1 for each in instances if each["state"] == "COMPLETED")
     whole = sum(1 for each in instances if activities[each["id"]] and variables[each["id"]])
-    # The management API counts a queue every few seconds.
+    # A worker publishes before it completes its task, so nothing should be missing by now.
     counted = _wait(lambda: broker.claims(subject) - queued, subject.instances, COUNT_SECONDS)
     cached = _eligibility_keys(subject)
     wanted = f"{subject.instances} of {subject.instances}"

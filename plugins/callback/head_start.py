@@ -31,7 +31,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible ships no typ
     CALLBACK_NAME = "head_start"
     CALLBACK_NEEDS_ENABLED = True
 
-    def v2_playbook_on_start(self, playbook: Any) -> None:
+    def v2_playbook_on_start(self, playbook: Any) -> None:  # noqa: ARG002 - Ansible calls it so
         """A playbook begins; its workers are forked later."""
         # The first name asked for makes a loader read all its files.
         filter_loader.get("to_json")

@@ -13,12 +13,13 @@ import pytest
 
 from installer.errors import ConfigurationError, PlaybookError, VerificationError
 from installer.journal import Journal
+from installer.logins import sockets_folder
 from installer.operations import checks, install, stage_runs
 from installer.operations.context import OperationContext
 from installer.operations.request import Request
 from installer.paths import Paths
 from installer.report import CheckResult, Report, Verdict
-from installer.runner import Runner, RunnerSettings, sockets_folder
+from installer.runner import Runner, RunnerSettings
 from installer.stages import Stage
 from installer.terminal import Terminal
 

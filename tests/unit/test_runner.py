@@ -12,15 +12,20 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from installer import guard
 from installer.journal import DONE, FAILED, INTERRUPTED, HostTally
+from installer.logins import close_logins, sockets_folder
 from installer.orphans import end_orphans
 from installer.playbook_events import TaskEvent, reason_of
-from installer.runner import PlaybookResult, Runner, RunnerSettings, sockets_folder
+from installer.runner import PlaybookResult, PlaybookRun, Runner, RunnerSettings
 from installer.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = "c4naryOfTheVault"
@@ -51,6 +56,22 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(settings, redact=terminal.redact)
 
 
+def run(
+    runner: Runner,
+    path: Path,
+    *,
+    folder: Path,
+    report: Callable[[TaskEvent], None] = lambda _event: None,
+    check: bool = False,
+) -> PlaybookResult:
+    """Run one playbook."""
+    results: list[PlaybookResult] = []
+    one = PlaybookRun(playbook=path, folder=folder, report=report)
+    runner.run([one], ended=lambda _run, result: results.append(result), check=check)
+    (result,) = results
+    return result
+
+
 def playbook(tmp_path: Path, tasks: str) -> Path:
     path = tmp_path / "playbook.yml"
     path.write_text(HEAD + tasks)
@@ -62,8 +83,8 @@ def test_it_counts_and_reports_what_each_host_did(tmp_path: Path, runner: Runner
     tasks = f"    - name: do | Write\n      ansible.builtin.copy: {{content: x, dest: '{target}', mode: '0600'}}\n"
     events: list[TaskEvent] = []
     path = playbook(tmp_path, tasks)
-    first = runner.run(path, folder=tmp_path / "run1", report=events.append)
-    second = runner.run(path, folder=tmp_path / "run2", report=events.append)
+    first = run(runner, path, folder=tmp_path / "run1", report=events.append)
+    second = run(runner, path, folder=tmp_path / "run2", report=events.append)
     assert (first.result, first.changed, first.failures) == (DONE, 2, ())
     assert first.hosts == {"one": HostTally(ok=1, changed=1), "two": HostTally(ok=1, changed=1)}
     assert second.changed == 0
@@ -72,7 +93,7 @@ def test_it_counts_and_reports_what_each_host_did(tmp_path: Path, runner: Runner
 
 def test_check_mode_tells_what_would_change_and_changes_nothing(tmp_path: Path, runner: Runner) -> None:
     tasks = f"    - name: do | Write\n      ansible.builtin.copy: {{content: x, dest: '{tmp_path}/f', mode: '0600'}}\n"
-    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=lambda _event: None, check=True)
+    result = run(runner, playbook(tmp_path, tasks), folder=tmp_path / "run", check=True)
     assert (result.result, result.changed) == (DONE, 2)
     assert not (tmp_path / "f").exists()
     assert "+x" in result.log.read_text()
@@ -83,7 +104,7 @@ def test_a_failure_names_host_task_and_reason(tmp_path: Path, runner: Runner) ->
         "    - name: do | Break\n      ansible.builtin.fail: {msg: the disk is full}\n"
         "      when: inventory_hostname == 'two'\n"
     )
-    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=lambda _event: None)
+    result = run(runner, playbook(tmp_path, tasks), folder=tmp_path / "run")
     assert result.result == FAILED
     (failure,) = result.failures
     assert (failure.host, failure.task, failure.reason) == ("two", "do | Break", "the disk is full")
@@ -94,7 +115,7 @@ def test_a_rescued_failure_is_none(tmp_path: Path, runner: Runner) -> None:
         "    - name: do | Try\n      block:\n        - name: do | Break\n          ansible.builtin.fail: {}\n"
         "      rescue:\n        - name: do | Mend\n          ansible.builtin.debug: {msg: mended}\n"
     )
-    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=lambda _event: None)
+    result = run(runner, playbook(tmp_path, tasks), folder=tmp_path / "run")
     assert (result.result, result.failures) == (DONE, ())
 
 
@@ -103,7 +124,7 @@ def test_a_hidden_failure_tells_module_and_exit_code_but_no_secret(tmp_path: Pat
         "    - name: do | Log in\n      ansible.builtin.command: {argv: [sh, -c, 'echo told-by-nobody >&2; exit 7']}\n"
         "      no_log: true\n      changed_when: false\n"
     )
-    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=lambda _event: None)
+    result = run(runner, playbook(tmp_path, tasks), folder=tmp_path / "run")
     reasons = {failure.reason for failure in result.failures}
     assert reasons == {
         "ansible.builtin.command failed with exit code 7; it handles a secret, so what it said is hidden"
@@ -114,7 +135,7 @@ def test_a_hidden_failure_tells_module_and_exit_code_but_no_secret(tmp_path: Pat
 
 def test_a_playbook_ansible_cannot_read_fails_with_its_words(tmp_path: Path, runner: Runner) -> None:
     path = playbook(tmp_path, "    - name: do | Nonsense\n      no_such_module: {}\n")
-    result = runner.run(path, folder=tmp_path / "run", report=lambda _event: None)
+    result = run(runner, path, folder=tmp_path / "run")
     assert result.result == FAILED
     assert "no_such_module" in result.failures[0].reason
 
@@ -128,7 +149,7 @@ def test_no_secret_of_the_environment_or_the_vault_is_kept(
         f"    - name: do | Break\n      ansible.builtin.fail: {{msg: 'refused {CANARY}'}}\n"
     )
     events: list[TaskEvent] = []
-    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=events.append)
+    result = run(runner, playbook(tmp_path, tasks), folder=tmp_path / "run", report=events.append)
     shown = everything_below(tmp_path / "run") + repr(events) + repr(result)
     assert CANARY not in shown
     assert "c4naryOfTheEnvironment" not in shown
@@ -137,12 +158,12 @@ def test_no_secret_of_the_environment_or_the_vault_is_kept(
 
 def test_what_it_keeps_is_private_and_small(tmp_path: Path, runner: Runner) -> None:
     tasks = "    - name: do | Say\n      ansible.builtin.debug: {msg: hello}\n"
-    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=lambda _event: None)
+    result = run(runner, playbook(tmp_path, tasks), folder=tmp_path / "run")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["output.log"]
     assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
     assert stat.S_IMODE(result.log.stat().st_mode) == 0o600
     assert "TASK [do | Say]" in result.log.read_text()
-    runner.close()
+    close_logins(runner.settings.sockets)
     assert not runner.settings.sockets.exists()
 
 
@@ -163,12 +184,12 @@ def test_stopping_ends_a_running_playbook_and_all_it_started(tmp_path: Path, run
 
     thread = threading.Thread(target=stop)
     thread.start()
-    result = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "run", report=listen)
+    result = run(runner, playbook(tmp_path, tasks), folder=tmp_path / "run", report=listen)
     thread.join()
     assert result.result == INTERRUPTED
     assert result.seconds < 40
     assert subprocess.run(["pgrep", "-f", "sleep 62.75"], check=False, capture_output=True).stdout == b""
-    after = runner.run(playbook(tmp_path, tasks), folder=tmp_path / "again", report=listen)
+    after = run(runner, playbook(tmp_path, tasks), folder=tmp_path / "again", report=listen)
     assert after.result == INTERRUPTED, "a stopped runner starts nothing any more"
 
 
@@ -233,8 +254,40 @@ def test_several_playbooks_run_at_once_although_filelock_is_loaded(tmp_path: Pat
     importlib.import_module("filelock")
     path = playbook(tmp_path, "    - name: do | Say\n      ansible.builtin.debug: {msg: hello}\n")
 
-    def run(number: int) -> PlaybookResult:
-        return runner.run(path, folder=tmp_path / str(number), report=lambda _event: None)
+    def work(number: int) -> PlaybookResult:
+        return run(runner, path, folder=tmp_path / str(number))
 
     with ThreadPoolExecutor() as pool:
-        assert [result.result for result in pool.map(run, range(3))] == [DONE] * 3
+        assert [result.result for result in pool.map(work, range(3))] == [DONE] * 3
+
+
+def test_playbooks_of_one_process_are_told_apart(tmp_path: Path, runner: Runner) -> None:
+    target = tmp_path / "{{ inventory_hostname }}"
+    texts = {
+        "first": "    - name: do | Write\n"
+        f"      ansible.builtin.copy: {{content: x, dest: '{target}', mode: '0600'}}\n",
+        "second": "    - name: do | Say\n      ansible.builtin.debug: {msg: hello}\n",
+        "third": "    - name: do | Break\n      ansible.builtin.fail: {msg: the disk is full}\n"
+        "      when: inventory_hostname == 'two'\n",
+        "fourth": "    - name: do | Say\n      ansible.builtin.debug: {msg: never}\n",
+    }
+    seen: dict[str, list[str]] = {name: [] for name in texts}
+    runs = []
+    for name, tasks in texts.items():
+        path = tmp_path / f"{name}.yml"
+        path.write_text(HEAD.replace("  tasks", "  any_errors_fatal: true\n  tasks") + tasks)
+
+        def listen(event: TaskEvent, name: str = name) -> None:
+            seen[name].append(event.outcome)
+
+        runs.append(PlaybookRun(playbook=path, folder=tmp_path / name, report=listen))
+    results: dict[str, PlaybookResult] = {}
+    runner.run(runs, ended=lambda run, result: results.update({run.playbook.stem: result}))
+    assert {name: result.result for name, result in results.items()} == {"first": DONE, "second": DONE, "third": FAILED}
+    assert results["first"].hosts == {"one": HostTally(ok=1, changed=1), "two": HostTally(ok=1, changed=1)}
+    assert results["second"].hosts == {"one": HostTally(ok=1), "two": HostTally(ok=1)}
+    assert results["third"].hosts == {"two": HostTally(failed=1)}
+    assert [failure.reason for failure in results["third"].failures] == ["the disk is full"]
+    assert seen["fourth"] == []
+    assert "TASK [do | Write]" in results["first"].log.read_text()
+    assert "TASK [do | Write]" not in results["second"].log.read_text()

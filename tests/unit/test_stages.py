@@ -1,132 +1,16 @@
-"""The graph of stages: order, side by side, what a failure stops, and what a stage is made of."""
+"""What a stage is made of, and which graphs are refused."""
 
 from __future__ import annotations
 
 import shutil
-import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from installer.errors import ConfigurationError
-from installer.stages import STAGES, Stage, check_stages, file_digests, hosts_of, run_stages
+from installer.stages import STAGES, Stage, check_stages, file_digests, hosts_of
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 10
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a stage ended."""
-
-    result: str
-
-
-class Recorder:
-    """Runs stages and remembers in which order they began and ended."""
-
-    def __init__(self, failing: frozenset[str] = frozenset()) -> None:
-        """Let these stages fail."""
-        self.failing = failing
-        self.begun: list[str] = []
-        self.done: list[str] = []
-        self.most_at_once = 0
-
-    def work(self, stage: Stage) -> Ended:
-        """Run a stage."""
-        return Ended("failed" if stage.name in self.failing else "done")
-
-    def run(
-        self, stages: tuple[Stage, ...], *, done: tuple[str, ...] = (), limit: int = 4, keep_going: bool = False
-    ) -> None:
-        """Run a graph."""
-
-        def begin(stage: Stage) -> None:
-            assert set(stage.needs) <= {*self.done, *done} or keep_going
-            self.begun.append(stage.name)
-            self.most_at_once = max(self.most_at_once, len(self.begun) - len(self.done))
-
-        run_stages(
-            stages,
-            self.work,
-            done=done,
-            limit=limit,
-            keep_going=keep_going,
-            begun=begin,
-            ended=lambda stage, _ended: self.done.append(stage.name),
-        )
-
-
-def test_every_stage_runs_once_after_what_it_needs() -> None:
-    recorder = Recorder()
-    recorder.run(STAGES)
-    assert sorted(recorder.done) == sorted(stage.name for stage in STAGES)
-
-
-def test_stages_that_do_not_need_each_other_run_at_the_same_time() -> None:
-    meeting = threading.Barrier(3, timeout=SECONDS)
-
-    class Meeting(Recorder):
-        """Its stages wait for each other."""
-
-        def work(self, stage: Stage) -> Ended:
-            """Run a stage."""
-            if stage.name != "first":
-                meeting.wait()  # breaks unless all three are inside at once
-            return Ended("done")
-
-    stages = (Stage(name="first"), *(Stage(name=name, needs=("first",)) for name in "abc"))
-    recorder = Meeting()
-    recorder.run(stages)
-    assert recorder.begun[0] == "first"
-
-
-def test_no_more_stages_run_at_once_than_allowed() -> None:
-    recorder = Recorder()
-    recorder.run(tuple(Stage(name=name) for name in "abcdef"), limit=2)
-    assert recorder.most_at_once == 2
-
-
-def test_a_failure_lets_running_stages_end_and_starts_no_other() -> None:
-    failed = threading.Event()
-
-    class Slow(Recorder):
-        """One stage fails while another runs."""
-
-        def work(self, stage: Stage) -> Ended:
-            """Run a stage."""
-            if stage.name == "bad":
-                failed.set()
-                return Ended("failed")
-            assert failed.wait(SECONDS)
-            return Ended("done")
-
-    recorder = Slow()
-    recorder.run((Stage(name="bad"), Stage(name="slow"), Stage(name="after", needs=("slow",))))
-    assert sorted(recorder.done) == ["bad", "slow"]
-    assert "after" not in recorder.begun
-
-
-def test_done_stages_are_left_alone() -> None:
-    recorder = Recorder()
-    recorder.run(STAGES, done=("certificates", "repository", "base"))
-    assert not {"certificates", "repository", "base"} & set(recorder.begun)
-    assert len(recorder.done) == len(STAGES) - 3
-
-
-def test_planning_goes_on_behind_a_failure() -> None:
-    recorder = Recorder(failing=frozenset({"certificates"}))
-    recorder.run(STAGES, keep_going=True)
-    assert len(recorder.done) == len(STAGES)
-
-
-def test_a_defect_in_a_stage_is_not_swallowed() -> None:
-    def explode(_stage: Stage) -> Ended:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        run_stages(STAGES[:1], explode, done=(), limit=1, begun=lambda _s: None, ended=lambda _s, _r: None)
 
 
 def test_a_need_that_does_not_come_before_is_refused(tmp_path: Path) -> None:
