@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from installer.bundle import inspect
 from installer.errors import InstallerError, PreflightError, VerificationError
 from installer.operations.summary import Summary
-from installer.pki import issue_client
+from installer.pki import AUTHORITY_FILE, issue_client
 from installer.preflight import run as run_preflight
 from installer.report.page import write
 from installer.verify import run as run_verification
@@ -72,7 +72,9 @@ def subject_of(context: OperationContext) -> Iterator[Subject]:
     """The site as a verification sees it, with a certificate that is gone when the block ends."""
     packages = {entry.name: entry.version for entry in inspect(context.bundle).packages}
     passphrase = context.secrets["ca_passphrase"]
-    with issue_client(context.authority, passphrase, "verify") as client:
+    given = context.site.certificates_directory
+    roots = None if given is None else given / AUTHORITY_FILE
+    with issue_client(context.authority, passphrase, "verify", also_trusted=roots) as client:
         yield Subject(
             site=context.site.resolved(),
             secrets=context.secrets,

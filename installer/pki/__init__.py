@@ -3,9 +3,10 @@
 from installer.manifests.certificates import Wanted, certificates_wanted
 from installer.pki.authority import Authority, AuthorityError, ensure_authority, open_authority
 from installer.pki.client import ClientCertificate, issue_client
-from installer.pki.given import read_given
+from installer.pki.given import AUTHORITY_FILE, read_given
 
 __all__ = [
+    "AUTHORITY_FILE",
     "Authority",
     "AuthorityError",
     "ClientCertificate",

@@ -154,6 +154,16 @@ def test_a_client_certificate_lives_for_a_block_and_a_day(tmp_path: Path, monkey
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_the_controllers_client_trusts_the_hospitals_roots_when_they_are_given(tmp_path: Path) -> None:
+    ensure_authority(tmp_path / "own", PASSPHRASE, name="hospital-a")
+    ensure_authority(tmp_path / "hospital", PASSPHRASE, name="the hospital's own")
+    roots = tmp_path / "hospital" / "ca.crt"
+    with issue_client(tmp_path / "own", PASSPHRASE, "verify", also_trusted=roots) as client:
+        names = [each.subject for each in x509.load_pem_x509_certificates(client.ca.read_bytes())]
+    assert len(set(names)) == 2
+    assert x509.load_pem_x509_certificate(roots.read_bytes()).subject in names
+
+
 def test_a_host_needs_the_certificates_of_its_groups_with_all_its_names(tmp_path: Path) -> None:
     meta = tmp_path / "roles" / "gateway" / "meta"
     meta.mkdir(parents=True)
