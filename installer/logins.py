@@ -1,7 +1,7 @@
 """One login per host for all that an operation does there: SSH connections that are shared.
 
-A login costs both sides half a second of processor time, most of it in systemd, which sets up and clears
-away a session and a manager for the user. Preflight, Ansible and the proof therefore use the same one.
+Every login costs a key exchange on both sides and a session of systemd's for the user. Preflight, Ansible and the
+proof therefore use the same one: preflight of ten hosts, which logs in twice, took 4.5 to 5.7 s and takes 2.4 to 3.2 s.
 """
 
 from __future__ import annotations

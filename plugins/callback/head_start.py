@@ -16,7 +16,8 @@ type: aggregate
 short_description: Makes Ansible's workers cheap
 description:
   - Ansible forks a worker for every task on every host. Each of them loads every file of filters again, and copies
-    all variables of its host, facts included, for every template it looks up; the two were two thirds of its time.
+    all variables of its host, facts included, for every template it looks up. Measured, the first was two thirds of
+    a worker's time in the stage certificates, the second half of it in the stage base.
   - Mitogen ties all workers to one processor when the controller has two or three; here the kernel places them.
 requirements:
   - enabled by callbacks_enabled in ansible.cfg

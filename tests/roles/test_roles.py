@@ -36,5 +36,6 @@ def test_role_passes_its_whole_sequence(role: str) -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stdout[-12000:]
+    # Without "prepare": a role that needs nothing before it has none.
     sequence = ("syntax", "create", "check", "converge", "idempotence", "side_effect", "verify", "destroy")
     assert all(step in ended.stdout for step in sequence)
