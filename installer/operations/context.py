@@ -120,7 +120,15 @@ def opened(request: Request, paths: Paths, terminal: Terminal) -> Iterator[Opera
         "sitewright_bundle_dir": str((request.bundle or paths.bundle).absolute()),
         "sitewright_pki_dir": str(state / "pki"),
     }
-    inventory = runtime.write(site, state / "inventory", vault_file=vault, extra=extra, connection=connection)
+    strategy = chosen_strategy(request.strategy)
+    inventory = runtime.write(
+        site,
+        state / "inventory",
+        vault_file=vault,
+        extra=extra,
+        python_as_root=strategy == "mitogen",
+        connection=connection,
+    )
     with ExitStack() as stack:
         client = stack.enter_context(vault_client(password))
         runner = Runner(
@@ -131,7 +139,7 @@ def opened(request: Request, paths: Paths, terminal: Terminal) -> Iterator[Opera
                 facts=state / "facts",
                 sockets=sockets_folder(state),
                 forks=max(5, len(site.hosts)),
-                strategy=chosen_strategy(request.strategy),
+                strategy=strategy,
                 environment=client.environment,
             ),
             redact=terminal.redact,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 HOSTS_FILE: Final = "hosts.json"
 # Asking each host which Python it has would cost a round trip; Debian has one.
 _PYTHON: Final = "/usr/bin/python3"
+# With one of these the hospital has its own way to root, and it stays.
+_OWN_WAYS: Final = frozenset({"ansible_become_method", "ansible_connection", "ansible_python_interpreter"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ def write(
     *,
     vault_file: Path,
     extra: Mapping[str, Any],
+    python_as_root: bool,
     connection: RehearsalConnection | None = None,
 ) -> Path:
     """Replace the run-time inventory in one step and return the file to hand to Ansible.
@@ -46,6 +49,8 @@ def write(
         directory: Folder to make or replace.
         vault_file: The site's encrypted vault; it is linked, never read.
         extra: Further non-secret variables for all hosts.
+        python_as_root: The login starts Python through sudo at once. For Mitogen, which else keeps two Pythons on
+            each host, the login's and root's, and prepares the second in the first.
         connection: How to reach the hosts of a rehearsal.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +59,9 @@ def write(
         variables = fresh / "group_vars" / "all"
         variables.mkdir(parents=True)
         (variables / "vault.yml").symlink_to(vault_file.resolve())
-        text = json.dumps(_inventory(site, extra, connection), indent=2, sort_keys=True, default=str)
+        text = json.dumps(
+            _inventory(site, extra, connection, python_as_root=python_as_root), indent=2, sort_keys=True, default=str
+        )
         (fresh / HOSTS_FILE).write_text(text + "\n", encoding="utf-8")
         _replace(fresh, directory)
     finally:
@@ -62,8 +69,13 @@ def write(
     return directory / HOSTS_FILE
 
 
-def _inventory(site: Site, extra: Mapping[str, Any], connection: RehearsalConnection | None) -> dict[str, Any]:
-    hosts = {name: {**site.settings_of(name), **_connection(host, connection)} for name, host in site.hosts.items()}
+def _inventory(
+    site: Site, extra: Mapping[str, Any], connection: RehearsalConnection | None, *, python_as_root: bool
+) -> dict[str, Any]:
+    hosts = {
+        name: {**site.settings_of(name), **_connection(host, connection, python_as_root=python_as_root)}
+        for name, host in site.hosts.items()
+    }
     groups: dict[str, Any] = {
         group: {"hosts": {member: {} for member in members}} for group, members in site.groups.items()
     }
@@ -75,8 +87,13 @@ def _inventory(site: Site, extra: Mapping[str, Any], connection: RehearsalConnec
     return {"all": {"hosts": hosts, "children": groups, "vars": variables}}
 
 
-def _connection(host: Host, connection: RehearsalConnection | None) -> dict[str, Any]:
+def _connection(host: Host, connection: RehearsalConnection | None, *, python_as_root: bool) -> dict[str, Any]:
     common: dict[str, Any] = {"ansible_become": True, "ansible_python_interpreter": _PYTHON}
+    own_way = connection is None and (
+        _OWN_WAYS & host.connection.keys() or host.connection.get("ansible_user") == "root"
+    )
+    if python_as_root and not own_way:
+        common = {"ansible_become": False, "ansible_python_interpreter": f"sudo -n -H -u root -- {_PYTHON}"}
     if connection is None:
         return {**common, "ansible_host": str(host.address), **host.connection}
     return {

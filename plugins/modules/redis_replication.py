@@ -49,7 +49,7 @@ options:
   sentinel_users: {description: Users of Sentinel in the same form., type: list, elements: str, default: []}
   server_state_file: {description: File that Redis rewrites., type: path, required: true}
   sentinel_state_file: {description: File that Sentinel rewrites., type: path, required: true}
-  timeout_seconds: {description: How long the group may take., type: int, default: 60}
+  timeout_seconds: {description: How long the group may take., type: int, default: 120}
 author:
   - Sitewright
 """
@@ -315,6 +315,21 @@ class Group:
                 )
             time.sleep(PAUSE_SECONDS)
 
+    def unsettled(self, master: str) -> str:
+        """The first replica that some Sentinel does not see following the master (empty when all do).
+
+        A failover passes over a replica its Sentinel takes for down, and ends without it. The replica then follows
+        the old master until Sentinel mends that by itself, not before the failover timeout.
+        """
+        for address in self.nodes:
+            with self.sentinel(address) as sentinel:
+                for flat in sentinel.ask("SENTINEL", "REPLICAS", self.name):
+                    seen = dict(zip(flat[::2], flat[1::2], strict=True))
+                    state = (seen["flags"], seen["role-reported"], seen["master-host"], seen["master-link-status"])
+                    if seen["ip"] in self.nodes and state != ("slave", "slave", master, "ok"):
+                        return f"{sentinel.name} sees the replica {seen['ip']} as {' '.join(state)}"
+        return ""
+
     def move_master(self, deadline: float) -> None:
         """Have Sentinel choose another master if the node is it."""
         node = self.parameters["node"]
@@ -330,7 +345,9 @@ class Group:
                 with self.sentinel(others[0]) as sentinel:
                     if sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name)[0] != node:
                         return
-                    sentinel.ask("SENTINEL", "FAILOVER", self.name)
+                    said = self.unsettled(node)
+                    if not said:
+                        sentinel.ask("SENTINEL", "FAILOVER", self.name)
             except RefusedError as refused:  # no replica is good enough yet, or a failover is under way
                 said = str(refused)
             time.sleep(PAUSE_SECONDS)
@@ -371,7 +388,7 @@ def main() -> None:
             "password": {**text, "no_log": True},
             **dict.fromkeys(("server_users", "sentinel_users"), users),
             **dict.fromkeys(("server_state_file", "sentinel_state_file"), path),
-            "timeout_seconds": {"type": "int", "default": 60},
+            "timeout_seconds": {"type": "int", "default": 120},
         },
         required_if=[("state", "seeded", ["master"]), ("state", "failed_over", ["node"])],
         supports_check_mode=True,

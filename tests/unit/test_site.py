@@ -286,7 +286,7 @@ def test_the_runtime_inventory_links_the_vault_and_sets_nothing_for_the_controll
     vault = tmp_path / "vault.yml"
     vault.write_text("$ANSIBLE_VAULT;1.1;AES256\n00\n")
     extra = {"sitewright_pki_dir": "/pki"}
-    path = write(load(), tmp_path / "run" / "inventory", vault_file=vault, extra=extra)
+    path = write(load(), tmp_path / "run" / "inventory", vault_file=vault, extra=extra, python_as_root=False)
     everyone = json.loads(path.read_text())["all"]
     assert everyone["vars"]["site"]["name"] == "hospital-a"
     assert everyone["vars"]["sitewright_pki_dir"] == "/pki"
@@ -308,9 +308,32 @@ def test_a_rehearsal_is_reached_by_its_own_key_whatever_the_inventory_says(
     connection = RehearsalConnection(user="sitewright", private_key=Path("/r/key"), known_hosts=Path("/r/known hosts"))
     for _again in range(2):
         path = write(
-            load(rehearsal=True), tmp_path / "inventory", vault_file=tmp_path / "v", extra={}, connection=connection
+            load(rehearsal=True),
+            tmp_path / "inventory",
+            vault_file=tmp_path / "v",
+            extra={},
+            python_as_root=False,
+            connection=connection,
         )
     db1 = json.loads(path.read_text())["all"]["hosts"]["db1"]
     assert db1["ansible_ssh_private_key_file"] == "/r/key"
     assert '"UserKnownHostsFile=/r/known hosts"' in db1["ansible_ssh_common_args"]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["checkout", "inventories", "inventory"]
+
+
+def test_python_starts_as_root_only_where_the_hospital_has_no_way_of_its_own(
+    folder: Path, load: Callable[..., Site], tmp_path: Path
+) -> None:
+    def connection_of(host: str) -> tuple[bool, str]:
+        path = write(load(), tmp_path / "run", vault_file=tmp_path / "v", extra={}, python_as_root=True)
+        variables = json.loads(path.read_text())["all"]["hosts"][host]
+        return variables["ansible_become"], variables["ansible_python_interpreter"]
+
+    assert connection_of("db1") == (False, "sudo -n -H -u root -- /usr/bin/python3")
+    own = folder / "host_vars"
+    own.mkdir(exist_ok=True)
+    for given in ("ansible_become_method: doas", "ansible_user: root"):
+        (own / "db1.yml").write_text(f"---\n{given}\n")
+        assert connection_of("db1") == (True, "/usr/bin/python3"), given
+    (own / "db1.yml").write_text("---\nansible_python_interpreter: /opt/python\n")
+    assert connection_of("db1") == (True, "/opt/python")
