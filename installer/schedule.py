@@ -53,10 +53,14 @@ def run_stages(
         keep_going: Start also what needs a stage that did not end well.
         begun: Told before a stage starts.
         ended: Told of a stage's result.
+
+    Raises:
+        RuntimeError: If `work` returns and has not told of a single stage; to start it again could go on forever.
     """
     graph = _Graph(stages, done)
     told: SimpleQueue[Future[None] | tuple[Stage, Result]] = SimpleQueue()
     running: dict[Future[None], list[Stage]] = {}
+    silent: set[Future[None]] = set()
     broken = False
     with ThreadPoolExecutor(max_workers=limit, thread_name_prefix="stage") as pool:
         while True:
@@ -64,16 +68,21 @@ def run_stages(
                 begun(chain[0])
                 future = pool.submit(work, tuple(chain), lambda stage, result: told.put((stage, result)))
                 running[future] = chain
+                silent.add(future)
                 future.add_done_callback(told.put)
             if not running:
                 return
             news = told.get()
             if isinstance(news, Future):
-                graph.waiting = [*running.pop(news), *graph.waiting]
+                left = running.pop(news)
                 news.result()
+                if news in silent:
+                    raise RuntimeError(f"stage {left[0].name} ended without a result")
+                graph.waiting = [*left, *graph.waiting]
                 continue
             stage, result = news
-            chain = next(chain for chain in running.values() if stage in chain)
+            future, chain = next((future, chain) for future, chain in running.items() if stage in chain)
+            silent.discard(future)
             chain.remove(stage)
             ended(stage, result)
             if result.result == "done" and chain:

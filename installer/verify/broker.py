@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 AMQPS_PORT: Final = 5671
 VIRTUAL_HOST: Final = "sitewright"
 CLAIMS_QUEUE: Final = "claims"
+_ALARMS: Final = ("mem_alarm", "disk_free_alarm", "partitions")
 
 
 def ask(subject: Subject, host: Host, path: str) -> Any:
@@ -58,8 +59,12 @@ def check(subject: Subject) -> list[CheckResult]:
     for host in hosts:
         nodes = ask(subject, host, "/api/nodes")
         running = sorted(node["name"] for node in nodes if node["running"])
+        # What a running node does not tell is no good news.
         alarms = [
-            f"{node['name']} {kind}" for node in nodes for kind in ("mem_alarm", "disk_free_alarm") if node.get(kind)
+            f"{node['name']} {kind}{'' if kind in node else ' unknown'}"
+            for node in nodes
+            for kind in _ALARMS
+            if node["running"] and node.get(kind, True)
         ]
         results.append(
             passed_if(
@@ -67,7 +72,7 @@ def check(subject: Subject) -> list[CheckResult]:
                 check="broker.cluster",
                 host=host.name,
                 measured=f"{len(running)} nodes running ({', '.join(running)}), alarms: {', '.join(alarms) or 'none'}",
-                wanted=f"{len(hosts)} nodes running, no alarm",
+                wanted=f"{len(hosts)} nodes running, no alarm, no partition",
                 fix="rabbitmq-diagnostics cluster_status on this host",
             )
         )

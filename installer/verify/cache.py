@@ -45,8 +45,8 @@ def check(subject: Subject) -> list[CheckResult]:
             len(masters) == 1,
             check="cache.master",
             host=subject.name,
-            measured=f"{len(masters)} masters ({', '.join(host.name for host in masters) or 'none'})",
-            wanted="1 master",
+            measured=f"master: {', '.join(host.name for host in masters) or 'none'}",
+            wanted="one master",
             fix="redis-cli on a Sentinel: SENTINEL MASTER sitewright",
         )
     ]

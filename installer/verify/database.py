@@ -13,7 +13,8 @@ from installer.verify.subject import HTTP_OK
 if TYPE_CHECKING:
     from installer.verify.subject import Host, Subject
 
-LAG_LIMIT_BYTES: Final = 16 * 1024 * 1024
+_BYTES_PER_MB: Final = 1024 * 1024
+LAG_LIMIT_BYTES: Final = 16 * _BYTES_PER_MB
 _REPLICATION: Final = """
     select application_name, state, sync_state,
            coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::bigint as lag_bytes
@@ -101,8 +102,8 @@ def check(subject: Subject) -> list[CheckResult]:
             len(primaries) == 1,
             check="database.primary",
             host=subject.name,
-            measured=f"{len(primaries)} primaries ({', '.join(host.name for host in primaries) or 'none'})",
-            wanted="1 primary",
+            measured=f"primary: {', '.join(host.name for host in primaries) or 'none'}",
+            wanted="one primary",
             fix="patronictl list on a database host shows the members",
         )
     )
@@ -122,7 +123,7 @@ def _replication(connection: psycopg.Connection[dict[str, Any]], host: Host, sta
                 check="database.replication",
                 host=name,
                 measured=f"{row['state']}, {row['sync_state']}, {row['lag_bytes']} B behind {host.name}",
-                wanted=f"streaming, at most {LAG_LIMIT_BYTES} B behind",
+                wanted=f"streaming, at most {LAG_LIMIT_BYTES // _BYTES_PER_MB} MB behind",
                 fix=f"patronictl list; patronictl reinit for {name} when it does not catch up",
             )
         )

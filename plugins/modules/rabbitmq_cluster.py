@@ -71,6 +71,7 @@ IDENTITY = {
     "bindings": ("vhost", "source", "destination", "routing_key"),
     "policies": ("vhost", "name"),
 }
+ALARMS = ("mem_alarm", "disk_free_alarm")
 
 
 class NotYetError(Exception):
@@ -160,10 +161,13 @@ class Cluster:
         for name, node in sorted(nodes.items()):
             if not node["running"]:
                 raise NotYetError(f"{name} does not run")
-            if node.get("partitions"):
+            # A node that has just started runs, but says nothing of itself for up to five seconds.
+            if silent := [each for each in ("partitions", *ALARMS) if each not in node]:
+                raise NotYetError(f"{name} does not tell its {silent[0]} yet")
+            if node["partitions"]:
                 raise NotYetError(f"{name} is cut off from {', '.join(node['partitions'])}")
-            for alarm in ("mem_alarm", "disk_free_alarm"):
-                if node.get(alarm):
+            for alarm in ALARMS:
+                if node[alarm]:
                     raise NotYetError(f"{name} has raised its {alarm}: publishers are stopped")
 
     def check_queues(self) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from installer.errors import ConfigurationError, PlaybookError, VerificationError
 from installer.journal import Journal
-from installer.logins import sockets_folder
 from installer.operations import checks, install, stage_runs
 from installer.operations.context import OperationContext
 from installer.operations.request import Request
@@ -73,7 +72,7 @@ class Bench:
                 inventory=self.inventory,
                 vault_password_client=None,
                 facts=self.state / "facts",
-                sockets=sockets_folder(self.state),
+                sockets=self.state / "sockets",
                 forks=5,
                 strategy="stock",
             ),

@@ -18,7 +18,7 @@ import pytest
 
 from installer import guard
 from installer.journal import DONE, FAILED, INTERRUPTED, HostTally
-from installer.logins import close_logins, sockets_folder
+from installer.logins import close_logins
 from installer.orphans import end_orphans
 from installer.playbook_events import TaskEvent, reason_of
 from installer.runner import PlaybookResult, PlaybookRun, Runner, RunnerSettings
@@ -49,7 +49,7 @@ def runner(tmp_path: Path) -> Runner:
         inventory=inventory,
         vault_password_client=None,
         facts=tmp_path / "facts",
-        sockets=sockets_folder(tmp_path),
+        sockets=tmp_path / "sockets",
         forks=5,
         strategy="stock",
     )

@@ -160,3 +160,17 @@ def test_a_defect_in_a_stage_is_not_swallowed() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_stages(STAGES[:1], explode, done=(), limit=1, begun=lambda _s: None, ended=lambda _s, _r: None)
+
+
+def test_a_chain_that_ends_without_a_word_is_an_error_and_not_begun_again() -> None:
+    begun: list[str] = []
+    with pytest.raises(RuntimeError, match="ended without a result"):
+        run_stages(
+            STAGES,
+            lambda _chain, _told: None,
+            done=(),
+            limit=4,
+            begun=lambda stage: begun.append(stage.name),
+            ended=lambda _stage, _ended: None,
+        )
+    assert len(begun) == len(set(begun))

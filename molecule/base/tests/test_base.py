@@ -39,3 +39,16 @@ def test_journal_is_kept_within_its_limit_by_the_running_journald(host: Host) ->
 def test_clock_is_kept_in_the_sites_time_zone(host: Host) -> None:
     assert host.check_output("readlink /etc/localtime") == "/usr/share/zoneinfo/UTC"
     assert host.service("chrony").is_enabled
+
+
+def test_an_administrator_comes_in_by_key_and_becomes_root(host: Host) -> None:
+    user = host.user("nightshift")
+    assert user.shell == "/bin/bash"
+    assert {"sudo", "adm", "systemd-journal"} <= set(user.groups)
+    with host.sudo():
+        keys = host.file("/home/nightshift/.ssh/authorized_keys")
+        assert (keys.user, keys.mode) == ("nightshift", 0o600)
+        assert keys.content_string.endswith("nightshift@hospital\n")
+        assert host.check_output("passwd --status nightshift").split()[1] == "L"
+    with host.sudo("nightshift"):
+        assert host.check_output("sudo -n id -un") == "root"
