@@ -42,7 +42,7 @@ def processes(group: Path) -> Iterator[int]:
     for folder in _walk(group):
         try:
             text = (folder / "cgroup.procs").read_text(encoding="ascii")
-        except (FileNotFoundError, OSError):
+        except OSError:
             continue  # the host removed this group of its own in this moment
         # A process of another process-id namespace shows as 0.
         yield from (int(line) for line in text.split() if line != "0")
@@ -88,11 +88,14 @@ def is_populated(group: Path) -> bool:
 
 
 def _walk(group: Path) -> Iterator[Path]:
-    """A group and all below it, parents first."""
-    if group.is_dir():
-        yield group
-        for child in sorted(entry for entry in group.iterdir() if entry.is_dir()):
-            yield from _walk(child)
+    """A group and all below it, parents first; a running host removes groups of its own at any moment."""
+    try:
+        children = sorted(entry for entry in group.iterdir() if entry.is_dir())
+    except FileNotFoundError:
+        return
+    yield group
+    for child in children:
+        yield from _walk(child)
 
 
 def _mount_point() -> Path:

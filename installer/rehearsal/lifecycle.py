@@ -242,10 +242,17 @@ def _locked(folder: Path) -> Iterator[None]:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            with suppress(FileNotFoundError):
-                if folder.stat().st_ino == os.fstat(handle).st_ino:
-                    yield
-                    return
+            if _is_still(folder, handle):
+                yield
+                return
             # The last rehearsal went away while we waited, and the folder with it.
         finally:
             os.close(handle)
+
+
+def _is_still(folder: Path, handle: int) -> bool:
+    """Whether the folder of this name is the one that was opened."""
+    try:
+        return folder.stat().st_ino == os.fstat(handle).st_ino
+    except FileNotFoundError:
+        return False
