@@ -41,8 +41,9 @@ PLAYBOOK = """\
 class Bench:
     """A checkout with two stages, and a site that is this machine."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sockets: Path) -> None:
         """Lay it down."""
+        self.sockets = sockets
         self.root = folder / "checkout"
         self.log = folder / "ran"
         (self.root / "playbooks").mkdir(parents=True)
@@ -72,7 +73,7 @@ class Bench:
                 inventory=self.inventory,
                 vault_password_client=None,
                 facts=self.state / "facts",
-                sockets=self.state / "sockets",
+                sockets=self.sockets,
                 forks=5,
                 strategy="stock",
             ),
@@ -108,14 +109,14 @@ def report(title: str, verdict: Verdict = Verdict.PASSED) -> Report:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     # Bundle, preflight and proof need hosts of their own; the site tests run them for real.
     monkeypatch.setattr(install, "verify_bundle", lambda _context: SimpleNamespace(to_bytes=lambda: b"bundle"))
     monkeypatch.setattr(checks, "preflight", lambda _context: report("Preflight"))
     monkeypatch.setattr(checks, "verify", lambda _context: report("Verification"))
     monkeypatch.setattr(install, "STAGES", CHAIN)
     monkeypatch.setattr(stage_runs, "STAGES", CHAIN)
-    return Bench(tmp_path)
+    return Bench(tmp_path, sockets)
 
 
 def results(document: dict[str, Any]) -> dict[str, str]:

@@ -38,7 +38,7 @@ all:
 
 
 @pytest.fixture
-def runner(tmp_path: Path) -> Runner:
+def runner(tmp_path: Path, sockets: Path) -> Runner:
     inventory = tmp_path / "inventory" / "hosts.yml"
     inventory.parent.mkdir()
     inventory.write_text(INVENTORY)
@@ -49,7 +49,7 @@ def runner(tmp_path: Path) -> Runner:
         inventory=inventory,
         vault_password_client=None,
         facts=tmp_path / "facts",
-        sockets=tmp_path / "sockets",
+        sockets=sockets,
         forks=5,
         strategy="stock",
     )
