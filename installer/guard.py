@@ -103,7 +103,9 @@ def main(arguments: list[str]) -> int:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != int(parent):
         return STOPPED
-    child = os.posix_spawnp(command[0], command, os.environ, setsigmask=[])
+    # Started in the background of a script, we inherit an ignored SIGINT; the command must be able to obey it.
+    obeyed = [signal.SIGINT, signal.SIGTERM]
+    child = os.posix_spawnp(command[0], command, os.environ, setsigmask=[], setsigdef=obeyed)
     pids = {"guard": os.getpid(), "command": child}
     document = {name: {"pid": pid, "identity": identity(pid)} for name, pid in pids.items()}
     Path(record).write_text(json.dumps(document), encoding="utf-8")

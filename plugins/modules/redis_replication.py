@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,24 +147,17 @@ class Group:
         """The master most Sentinels name, else the node with the most replicas, else nothing."""
         votes: Counter[str] = Counter()
         for address in self.nodes:
-            try:
-                with self.sentinel(address) as sentinel:
-                    found = sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name)
-            except RefusedError:
-                continue
-            if found:
-                votes[found[0]] += 1
+            with suppress(RefusedError), self.sentinel(address) as sentinel:
+                if found := sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name):
+                    votes[found[0]] += 1
         if votes:
             return votes.most_common(1)[0][0]
         followers: dict[str, int] = {}
         for address in self.nodes:
-            try:
-                with self.server(address) as server:
-                    role = server.ask("ROLE")
-            except RefusedError:
-                continue
-            if role[0] == "master":
-                followers[address] = len(role[2])
+            with suppress(RefusedError), self.server(address) as server:
+                role = server.ask("ROLE")
+                if role[0] == "master":
+                    followers[address] = len(role[2])
         return max(followers, key=lambda address: followers[address]) if followers else ""
 
     def master_for_newcomer(self, deadline: float) -> str:
@@ -220,11 +213,8 @@ class Group:
         """Those of the group's addresses this host has: the ones a socket may be bound to."""
         own = []
         for address in self.nodes:
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-                try:
-                    probe.bind((address, 0))
-                except OSError:
-                    continue
+            with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                probe.bind((address, 0))
                 own.append(address)
         return own
 
@@ -318,8 +308,7 @@ class Group:
     def unsettled(self, master: str) -> str:
         """The first replica that some Sentinel does not see following the master (empty when all do).
 
-        A failover passes over a replica its Sentinel takes for down, and ends without it. The replica then follows
-        the old master until Sentinel mends that by itself, not before the failover timeout.
+        A failover ends without a replica its Sentinel takes for down; that one follows the old master for a minute.
         """
         for address in self.nodes:
             with self.sentinel(address) as sentinel:
@@ -375,19 +364,13 @@ def main() -> None:
         argument_spec={
             "state": {**text, "choices": ["described", "seeded", "healthy", "failed_over"]},
             "nodes": {"type": "list", "elements": "str", "required": True},
-            "node": {"type": "str"},
-            "master": {"type": "str"},
-            "port": number,
-            "sentinel_port": number,
-            "master_name": text,
-            "quorum": number,
-            "ca_file": path,
-            "certificate_file": path,
+            **{name: {"type": "str"} for name in ("node", "master")},
+            **dict.fromkeys(("port", "sentinel_port", "quorum"), number),
+            **dict.fromkeys(("master_name", "username"), text),
+            **dict.fromkeys(("ca_file", "certificate_file", "server_state_file", "sentinel_state_file"), path),
             "key_file": {**path, "no_log": False},
-            "username": text,
             "password": {**text, "no_log": True},
             **dict.fromkeys(("server_users", "sentinel_users"), users),
-            **dict.fromkeys(("server_state_file", "sentinel_state_file"), path),
             "timeout_seconds": {"type": "int", "default": 120},
         },
         required_if=[("state", "seeded", ["master"]), ("state", "failed_over", ["node"])],
