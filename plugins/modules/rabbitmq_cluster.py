@@ -161,7 +161,7 @@ class Cluster:
         for name, node in sorted(nodes.items()):
             if not node["running"]:
                 raise NotYetError(f"{name} does not run")
-            # A node that has just started runs, but says nothing of itself for up to five seconds.
+            # A node that has just started runs, but tells nothing of itself before its first statistics.
             if silent := [each for each in ("partitions", *ALARMS) if each not in node]:
                 raise NotYetError(f"{name} does not tell its {silent[0]} yet")
             if node["partitions"]:

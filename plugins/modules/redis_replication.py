@@ -308,7 +308,7 @@ class Group:
     def unsettled(self, master: str) -> str:
         """The first replica that some Sentinel does not see following the master (empty when all do).
 
-        A failover ends without a replica its Sentinel takes for down; that one follows the old master for a minute.
+        A failover ends without a replica its Sentinel takes for down, and mends it only after its timeout.
         """
         for address in self.nodes:
             with self.sentinel(address) as sentinel:

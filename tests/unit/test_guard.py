@@ -131,3 +131,14 @@ def test_a_command_that_obeys_ends_at_once(tmp_path: Path, number: signal.Signal
         process.send_signal(number)
         process.wait(SECONDS)
         assert time.monotonic() - began < 4
+
+
+def test_started_with_sigint_ignored_the_command_obeys_all_the_same(tmp_path: Path) -> None:
+    # So does a script's background job start; the shell becomes the guard and keeps its process id.
+    record = tmp_path / "r"
+    with subprocess.Popen(["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *guarded(record, "sleep", "60")]) as process:
+        wait_for(lambda: record.exists() and record.stat().st_size > 0)
+        began = time.monotonic()
+        process.terminate()
+        process.wait(SECONDS)
+        assert time.monotonic() - began < 4
