@@ -7,13 +7,14 @@ role, so everything derived from it (bundle, vault, certificates, preflight, doc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from installer.documents import Document, DocumentError, Problem, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 ALL_HOSTS: Final = "all"
 CONTROLLER: Final = "controller"
@@ -79,6 +80,12 @@ class RoleManifest:
     ports: tuple[PortSpec, ...]
     data_directories: tuple[str, ...]
     fsync_directories: tuple[str, ...]
+
+
+@cache
+def known_manifests() -> dict[str, RoleManifest]:
+    """This checkout's manifests, read once per process and its forks, after the installer has checked them."""
+    return load_manifests(Path(__file__).resolve().parents[2], checked=True)
 
 
 def load_manifests(root: Path, *, checked: bool = False) -> dict[str, RoleManifest]:

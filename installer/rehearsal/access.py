@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from installer.errors import PlaybookError
 from installer.logins import sharing, sockets_folder
 from installer.rehearsal import hosts
+from installer.rehearsal.model import KEY_EXCHANGE
 from installer.rehearsal.tools import clean_environment, without_proxies
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def ssh_argv(rehearsal: Rehearsal, name: str) -> list[str]:
         "ConnectTimeout": "5",
         "GlobalKnownHostsFile": "none",
         "IdentitiesOnly": "yes",
+        "KexAlgorithms": KEY_EXCHANGE,
         "StrictHostKeyChecking": "yes",
         "UserKnownHostsFile": f'"{rehearsal.known_hosts}"',
     }

@@ -7,8 +7,13 @@ import sys
 from typing import Any
 
 from ansible import constants
+from ansible._internal._task import UnifiedTaskResult
+from ansible._internal._templating._jinja_bits import _BUILTIN_FILTERS, _BUILTIN_TESTS
+from ansible.module_utils._internal._json._profiles import _module_legacy_m2c  # noqa: F401 - loaded for the workers
 from ansible.plugins.callback import CallbackBase
-from ansible.plugins.loader import filter_loader, lookup_loader, test_loader
+from ansible.plugins.loader import action_loader, filter_loader, lookup_loader, test_loader
+
+from installer.manifests import certificates, known_manifests  # noqa: F401 - the first, too, for the workers
 
 DOCUMENTATION = """
 name: head_start
@@ -18,6 +23,8 @@ description:
   - Ansible forks a worker for every task on every host. Each of them loads every file of filters again, and copies
     all variables of its host, facts included, for every template it looks up. Measured, the first was two thirds of
     a worker's time in the stage certificates, the second half of it in the stage base.
+  - A worker also reads the roles' manifests, works out of type hints how a result is written, and looks for Jinja's
+    own filters in every file of Ansible's.
   - Mitogen ties all workers to one processor when the controller has two or three; here the kernel places them.
 requirements:
   - enabled by callbacks_enabled in ansible.cfg
@@ -31,17 +38,53 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible ships no typ
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "head_start"
     CALLBACK_NEEDS_ENABLED = True
+    _done = False
 
     def v2_playbook_on_start(self, playbook: Any) -> None:  # noqa: ARG002 - Ansible calls it so
         """A playbook begins; its workers are forked later."""
-        # The first name asked for makes a loader read all its files.
-        filter_loader.get("to_json")
-        test_loader.get("defined")
-        # The lookup copies deeply to add a few names at the top, which a flat copy does as well; our templates
-        # change no variable. The template action copies flatly, too.
-        template = lookup_loader.get("ansible.builtin.template", class_only=True)
-        vars(sys.modules[template.__module__])["deepcopy"] = copy.copy
-        if constants.DEFAULT_STRATEGY.startswith("mitogen"):
-            from ansible_mitogen import affinity  # noqa: PLC0415 - not installed with the stock strategy
+        if not type(self)._done:  # one process runs many playbooks
+            type(self)._done = True
+            _load_plugins()
+            _answer_what_is_cached()
+            _copy_variables_flatly()
+            if constants.DEFAULT_STRATEGY.startswith("mitogen"):
+                _let_the_kernel_place_workers()
 
-            affinity.policy = affinity.Policy()
+
+def _load_plugins() -> None:
+    for loader, builtins in ((filter_loader, _BUILTIN_FILTERS), (test_loader, _BUILTIN_TESTS)):
+        loader.get("defined")  # the first name asked for makes the loader read all its files
+        _do_not_search(loader, frozenset(builtins) - loader._cached_non_collection_wrappers.keys())
+    for name in ("file", "template", "varnames"):
+        lookup_loader.get(f"ansible.builtin.{name}", class_only=True)
+    for name in ("normal", "assert", "validate_argument_spec"):
+        action_loader.get(f"ansible.legacy.{name}", class_only=True)
+
+
+def _do_not_search(loader: Any, names: frozenset[str]) -> None:
+    # For what is Jinja's own, like `length`, each worker looks through a whole collection before it asks Jinja.
+    search = loader.get
+
+    def get(name: str, *args: Any, **rest: Any) -> Any:
+        return None if name in names else search(name, *args, **rest)
+
+    loader.get = get
+
+
+def _answer_what_is_cached() -> None:
+    known_manifests()
+    for from_module in (True, False):
+        UnifiedTaskResult.get_result_key_to_resolved_field_mapping(source_is_module=from_module)
+
+
+def _copy_variables_flatly() -> None:
+    # The lookup copies deeply to add a few names at the top, which a flat copy does as well; our templates
+    # change no variable. The template action copies flatly, too.
+    template = lookup_loader.get("ansible.builtin.template", class_only=True)
+    vars(sys.modules[template.__module__])["deepcopy"] = copy.copy
+
+
+def _let_the_kernel_place_workers() -> None:
+    from ansible_mitogen import affinity  # noqa: PLC0415 - not installed with the stock strategy
+
+    affinity.policy = affinity.Policy()

@@ -6,35 +6,24 @@ imported by the filter itself.
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from installer.manifests import RoleManifest
-
-
-@cache
-def _manifests() -> dict[str, RoleManifest]:
-    from installer.manifests import load_manifests
-
-    return load_manifests(Path(__file__).resolve().parents[2], checked=True)
-
 
 def packages_wanted(site: Mapping[str, Any], host: str) -> list[str]:
     """See `installer.wanted.packages_wanted`."""
-    from installer import wanted
+    from installer import manifests, wanted
 
-    return wanted.packages_wanted(site, host, _manifests())
+    return wanted.packages_wanted(site, host, manifests.known_manifests())
 
 
 def early_files_wanted(site: Mapping[str, Any], host: str) -> list[dict[str, str]]:
     """See `installer.wanted.early_files_wanted`."""
-    from installer import wanted
+    from installer import manifests, wanted
 
-    return wanted.early_files_wanted(site, host, _manifests())
+    return wanted.early_files_wanted(site, host, manifests.known_manifests())
 
 
 def base_host_names(site: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -46,9 +35,9 @@ def base_host_names(site: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def host_certificates_wanted(site: Mapping[str, Any], host: str) -> dict[str, dict[str, list[str]]]:
     """See `installer.manifests.certificates.certificates_wanted`."""
-    from installer.manifests.certificates import certificates_wanted
+    from installer.manifests import certificates, known_manifests
 
-    return certificates_wanted(site, host, _manifests())
+    return certificates.certificates_wanted(site, host, known_manifests())
 
 
 class FilterModule:
