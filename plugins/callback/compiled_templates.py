@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
+import shutil
 import sys
 from contextlib import suppress
 from contextvars import ContextVar
@@ -30,6 +32,7 @@ requirements:
 """
 
 FOLDER: Final = "compiled-templates"
+_FILTERS: Final = Path(__file__).resolve().parents[1] / "filter"
 
 # An expression reaches Jinja's compiler as a tree, which is no key; its text is, and waits here.
 _awaited: ContextVar[Bucket | None] = ContextVar("awaited", default=None)
@@ -57,8 +60,10 @@ def install(folder: Path | None = None) -> None:
     environment = bits.AnsibleEnvironment
     if hasattr(environment, "_sitewright_store"):
         return
-    folder = folder or Path(sys.prefix) / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder = _ready(folder or Path(sys.prefix) / FOLDER)
+    except OSError:
+        return  # an environment that is read only: each worker compiles, as ever
     store = FileSystemBytecodeCache(str(folder), "%s")
     compile_plainly, compile_expression_plainly = environment.compile, environment.compile_expression
 
@@ -100,6 +105,23 @@ def install(folder: Path | None = None) -> None:
 
     environment._sitewright_store = store
     environment.compile, environment.compile_expression = compile_template, compile_expression
+
+
+def _ready(folder: Path) -> Path:
+    """The folder for the filters as they are now, made if need be; what was compiled for others is removed.
+
+    What a template compiles to depends on its filters as well: some want to be given the context, too.
+    """
+    digest = hashlib.sha256()
+    for plugin in sorted(_FILTERS.glob("*.py")):
+        digest.update(plugin.read_bytes())
+    mine = folder / digest.hexdigest()[:16]
+    if not mine.is_dir():
+        for other in folder.glob("*"):
+            shutil.rmtree(other, ignore_errors=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        mine.mkdir(mode=0o700, exist_ok=True)
+    return mine
 
 
 def _settings(env: Any) -> str:

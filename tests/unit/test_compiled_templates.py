@@ -90,9 +90,24 @@ def test_a_damaged_file_is_compiled_again(tmp_path: Path, kept: int) -> None:
     """A controller that lost power may have cut a file short."""
     store = tmp_path / "store"
     _template(store, "{{ name }}")
-    (file,) = store.iterdir()
+    (file,) = store.glob("*/*")
     file.write_bytes(file.read_bytes()[:kept])
     assert _template(store, "{{ name }}") == (["db1"], 1)
+
+
+def test_other_filters_get_another_store(tmp_path: Path) -> None:
+    """What a template compiles to depends on whether its filters want the context."""
+    stale = tmp_path / "store" / "of-other-filters"
+    stale.mkdir(parents=True)
+    _template(tmp_path / "store", "{{ name }}")
+    assert not stale.exists()
+    assert len(list((tmp_path / "store").glob("*/*"))) == 1
+
+
+def test_an_environment_that_is_read_only_is_no_obstacle(tmp_path: Path) -> None:
+    """Without a store each worker compiles."""
+    (tmp_path / "store").write_text("a file where the folder would be")
+    assert _template(tmp_path / "store", "{{ name }}") == (["db1"], 1)
 
 
 def test_only_its_user_may_look_into_the_store(tmp_path: Path) -> None:
