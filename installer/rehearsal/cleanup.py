@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from installer.errors import InstallerError
 from installer.paths import Paths
@@ -12,11 +13,17 @@ from installer.rehearsal.lifecycle import down, list_rehearsals
 def main(words: list[str]) -> int:
     """End the rehearsals named, or all this checkout has; the exit code of the worst one."""
     paths = Paths.from_environment()
-    own = [state.site for state in list_rehearsals(paths) if state.folder.parent == paths.rehearsals.resolve()]
+    if words == ["--all"]:
+        mine = paths.state.resolve()
+        found = [state for state in list_rehearsals(paths) if state.folder.is_relative_to(mine)]
+        # Tests keep some below folders of their own.
+        rehearsals = [(state.site, replace(paths, state=state.folder.parents[1])) for state in found]
+    else:
+        rehearsals = [(site, paths) for site in words]
     worst = 0
-    for site in own if words == ["--all"] else words:
+    for site, where in rehearsals:
         try:
-            down(site, paths, _say)
+            down(site, where, _say)
         except InstallerError as error:
             _say(error.message)
             _say(error.hint)

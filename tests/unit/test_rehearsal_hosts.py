@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,10 +36,12 @@ def quiet(_line: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
-    """A state folder of our own, and the machine's cache of base images."""
+def paths() -> Iterator[Paths]:
+    """A state folder of our own, where `tests/run` finds it should we be killed, and the machine's base images."""
     usual = Paths.from_environment()
-    return Paths(root=usual.root, state=tmp_path_factory.mktemp("state"), cache=usual.cache)
+    usual.state.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="unit-", dir=usual.state) as state:
+        yield replace(usual, state=Path(state))
 
 
 @pytest.fixture(scope="module")
