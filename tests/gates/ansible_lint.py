@@ -25,5 +25,5 @@ def _by_real_path(self: Any, playbook: str, *, basedir: Path | None = None) -> b
 
 
 if __name__ == "__main__":
-    Runtime.has_playbook = _by_real_path  # type: ignore[method-assign]
+    Runtime.has_playbook = _by_real_path  # type: ignore[method-assign] # the package has no setting for it
     sys.exit(main())
