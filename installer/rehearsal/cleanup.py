@@ -1,4 +1,7 @@
-"""End rehearsals without the command line: `python -m installer.rehearsal.cleanup --all | SITE...`."""
+"""End rehearsals without the command line: `python -m installer.rehearsal.cleanup --all | --tests | SITE...`.
+
+`--all` are those of this checkout; `--tests` only those that unit tests keep below folders of their own in its state.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,15 @@ from installer.rehearsal.lifecycle import down, list_rehearsals
 
 
 def main(words: list[str]) -> int:
-    """End the rehearsals named, or all this checkout has; the exit code of the worst one."""
+    """End the rehearsals meant; the exit code of the worst one."""
     paths = Paths.from_environment()
-    if words == ["--all"]:
-        mine = paths.state.resolve()
-        found = [state for state in list_rehearsals(paths) if state.folder.is_relative_to(mine)]
-        # Tests keep some below folders of their own.
-        rehearsals = [(state.site, replace(paths, state=state.folder.parents[1])) for state in found]
+    if words in (["--all"], ["--tests"]):
+        mine, usual = paths.state.resolve(), paths.rehearsals.resolve()
+        rehearsals = [
+            (state.site, replace(paths, state=state.folder.parents[1]))
+            for state in list_rehearsals(paths)
+            if state.folder.is_relative_to(mine) and (words == ["--all"] or state.folder.parent != usual)
+        ]
     else:
         rehearsals = [(site, paths) for site in words]
     worst = 0

@@ -117,7 +117,7 @@ def _ready(folder: Path) -> Path:
         digest.update(plugin.read_bytes())
     mine = folder / digest.hexdigest()[:16]
     if not mine.is_dir():
-        for other in folder.glob("*"):
+        for other in set(folder.glob("*")) - {mine}:  # a process beside us may just have made it
             shutil.rmtree(other, ignore_errors=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         mine.mkdir(mode=0o700, exist_ok=True)

@@ -13,7 +13,7 @@ from ansible.module_utils._internal._json._profiles import _module_legacy_m2c  #
 from ansible.plugins.callback import CallbackBase
 from ansible.plugins.loader import action_loader, filter_loader, lookup_loader, test_loader
 
-from installer.manifests import certificates, known_manifests  # noqa: F401 - the first, too, for the workers
+from installer.manifests import known_manifests
 
 DOCUMENTATION = """
 name: head_start

@@ -1,12 +1,11 @@
-"""Filters that read the roles' manifests.
-
-Ansible loads every filter file again in each of its workers, so what only some tasks need is
-imported by the filter itself.
-"""
+"""Filters that read the roles' manifests."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from installer import wanted
+from installer.manifests import certificates, known_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,29 +13,21 @@ if TYPE_CHECKING:
 
 def packages_wanted(site: Mapping[str, Any], host: str) -> list[str]:
     """See `installer.wanted.packages_wanted`."""
-    from installer import manifests, wanted
-
-    return wanted.packages_wanted(site, host, manifests.known_manifests())
+    return wanted.packages_wanted(site, host, known_manifests())
 
 
 def early_files_wanted(site: Mapping[str, Any], host: str) -> list[dict[str, str]]:
     """See `installer.wanted.early_files_wanted`."""
-    from installer import manifests, wanted
-
-    return wanted.early_files_wanted(site, host, manifests.known_manifests())
+    return wanted.early_files_wanted(site, host, known_manifests())
 
 
 def base_host_names(site: Mapping[str, Any]) -> list[dict[str, Any]]:
     """See `installer.wanted.host_names`."""
-    from installer import wanted
-
     return wanted.host_names(site)
 
 
 def host_certificates_wanted(site: Mapping[str, Any], host: str) -> dict[str, dict[str, list[str]]]:
     """See `installer.manifests.certificates.certificates_wanted`."""
-    from installer.manifests import certificates, known_manifests
-
     return certificates.certificates_wanted(site, host, known_manifests())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON_LINES = 400
 TASK_LINES = 120
 
-PYTHON = (sys.executable, "-m")
 GATES = {
     "ruff": ["ruff", "check", "."],
     "ruff-format": ["ruff", "format", "--check", "."],
     "mypy": ["mypy"],
     "yamllint": ["yamllint", "--strict", "."],
-    "ansible-lint": [*PYTHON, "tests.gates.ansible_lint", "--offline", "--strict", "--profile", "production"],
+    "ansible-lint": ["python", "-m", "tests.gates.ansible_lint", "--offline", "--strict", "--profile", "production"],
     "import-linter": ["lint-imports"],
     "codespell": ["codespell"],
 }
