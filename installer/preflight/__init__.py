@@ -48,22 +48,8 @@ def run(
     started = datetime.now(UTC)
     clock = time.monotonic()
     resolved = site.resolved()
-    report(f"preflight: asking {len(resolved['hosts'])} hosts")
-    before = time.time()
-    answers = hosts.ask(ssh, {host: _order(resolved, manifests, host) for host in resolved["hosts"]})
-    span = (before, time.time())
-    results: list[CheckResult] = []
-    facts: dict[str, Mapping[str, Any]] = {}
-    for host, answer in answers.items():
-        if answer.step:
-            results.append(_unasked(answer))
-            continue
-        facts[host] = answer.data
-        ports = [port.port for port in network.ports_of(resolved, manifests, host)]
-        results += evaluate(answer.data, Expectation(site=resolved, host=host, ports=ports, time_span=span))
-    if len(facts) > 1:
-        report(f"preflight: {len(facts)} hosts try each other")
-        results += network.check(resolved, manifests, ssh, facts)
+    with hosts.Probes(ssh) as probes:
+        results = _results(resolved, manifests, probes, report)
     today = datetime.now(UTC).date()
     return Report(
         title="Preflight",
@@ -72,6 +58,32 @@ def run(
         seconds=time.monotonic() - clock,
         results=tuple(waive(result, site.waivers, today, rehearsal=site.rehearsal) for result in results),
     )
+
+
+def _results(
+    site: Mapping[str, Any],
+    manifests: Mapping[str, RoleManifest],
+    probes: hosts.Probes,
+    report: Callable[[str], None],
+) -> list[CheckResult]:
+    """Every host's own measurements, then what hosts found out about each other."""
+    report(f"preflight: asking {len(site['hosts'])} hosts")
+    before = time.time()
+    answers = probes.ask({host: _order(site, manifests, host) for host in site["hosts"]})
+    span = (before, time.time())
+    results: list[CheckResult] = []
+    facts: dict[str, Mapping[str, Any]] = {}
+    for host, answer in answers.items():
+        if answer.step:
+            results.append(_unasked(answer))
+            continue
+        facts[host] = answer.data
+        ports = [port.port for port in network.ports_of(site, manifests, host)]
+        results += evaluate(answer.data, Expectation(site=site, host=host, ports=ports, time_span=span))
+    if len(facts) > 1:
+        report(f"preflight: {len(facts)} hosts try each other")
+        results += network.check(site, manifests, probes, facts)
+    return results
 
 
 def waive(result: CheckResult, waivers: Sequence[Waiver], today: Any, *, rehearsal: bool) -> CheckResult:

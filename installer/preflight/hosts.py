@@ -1,27 +1,28 @@
-"""Ask all hosts at once over SSH: one connection each, nothing installed, nothing left."""
+"""Ask all hosts at once over SSH: one probe each that stays for all questions, nothing installed, nothing left."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 PROBE: Final = Path(__file__).with_name("probe.py")
 SSH_FAILED: Final = 255
 NOT_FOUND: Final = 127
-LISTEN_SECONDS: Final = 60
 _TIMEOUT_SECONDS: Final = 60.0
-# The probe's source is the program; its order comes on the line after it.
+_END_SECONDS: Final = 5.0
+# The probe's source is the program; its orders come on the lines after it.
 _LOADER: Final = (
-    "import sys; n = int(sys.stdin.readline()); s = sys.stdin.read(n); l = sys.stdin.readline();"
-    " g = {'__name__': 'probe'}; exec(compile(s, 'probe', 'exec'), g); g['main'](l)"
+    "import sys; n = int(sys.stdin.readline()); s = sys.stdin.read(n);"
+    " g = {'__name__': 'probe'}; exec(compile(s, 'probe', 'exec'), g); g['main'](sys.stdin)"
 )
 
 
@@ -42,99 +43,121 @@ class Answer:
     error: str = ""
 
 
-def ask(ssh: Mapping[str, Sequence[str]], orders: Mapping[str, Mapping[str, Any]]) -> dict[str, Answer]:
-    """Run the probe once on every host with an order, side by side.
+class Probes:
+    """A probe on every host, from the first question until the block ends.
 
-    Args:
-        ssh: Host to the argv prefix that runs a command on it.
-        orders: Host to what its probe shall do.
+    A probe ends with its standard input, so also when this process is killed. Sudo and Python start
+    once on each host, not once for each question.
     """
-    with ThreadPoolExecutor(max_workers=max(1, len(orders))) as pool:
-        answers = pool.map(lambda host: _ask(host, ssh[host], orders[host]), orders)
-        return {answer.host: answer for answer in answers}
+
+    def __init__(self, ssh: Mapping[str, Sequence[str]]) -> None:
+        """Remember how hosts are reached: host to the argv prefix that runs a command on it."""
+        self._ssh = ssh
+        self._probes: dict[str, _Probe] = {}
+
+    def __enter__(self) -> Self:
+        """The probes start when they are first asked."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every probe."""
+        for probe in self._probes.values():
+            probe.hang_up()
+        for probe in self._probes.values():
+            probe.wait()
+
+    def ask(self, orders: Mapping[str, Mapping[str, Any]]) -> dict[str, Answer]:
+        """Have every host with an order carry it out, side by side.
+
+        Args:
+            orders: Host to what its probe shall do.
+        """
+        for host in orders.keys() - self._probes.keys():
+            self._probes[host] = _Probe(host, self._ssh[host])
+        with ThreadPoolExecutor(max_workers=max(1, len(orders))) as pool:
+            answers = pool.map(lambda host: self._probes[host].ask(orders[host]), orders)
+            return {answer.host: answer for answer in answers}
 
 
-def _program(order: Mapping[str, Any]) -> str:
-    """What is sent on standard input: length, source, order."""
+class _Probe:
+    """The probe on one host; once it could not be asked, every further answer says the same."""
+
+    def __init__(self, host: str, prefix: Sequence[str]) -> None:
+        self._host = host
+        self._failed: Answer | None = None
+        self._late = False
+        self._process = subprocess.Popen(  # noqa: S603 - argv is built from the inventory's own connection settings
+            _argv(prefix), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self._send(program())
+
+    def ask(self, order: Mapping[str, Any]) -> Answer:
+        """Send an order and wait for its answer."""
+        if self._failed is not None:
+            return self._failed
+        self._send(f"{json.dumps(order)}\n")
+        watch = threading.Timer(_TIMEOUT_SECONDS, self._give_up)
+        watch.start()
+        line = self._process.stdout.readline() if self._process.stdout is not None else ""
+        watch.cancel()
+        if line:
+            return Answer(host=self._host, data=json.loads(line))
+        self._failed = self._why()
+        return self._failed
+
+    def hang_up(self) -> None:
+        """Close the input, which ends the probe."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+
+    def wait(self) -> None:
+        """Wait for the end; kill the connection when it does not come."""
+        try:
+            self._process.wait(timeout=_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _send(self, text: str) -> None:
+        # A probe that is gone is noticed when its answer is read, with what it said at its end.
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(text)
+                self._process.stdin.flush()
+
+    def _give_up(self) -> None:
+        self._late = True
+        self._process.kill()
+
+    def _why(self) -> Answer:
+        """At which step it failed, from how the process ended and what it said."""
+        self.hang_up()
+        said_at_all = self._process.stderr.read().strip() if self._process.stderr is not None else ""
+        code = self._process.wait()
+        if self._late:
+            return Answer(host=self._host, step="ssh", error=f"no answer within {_TIMEOUT_SECONDS:.0f} s")
+        said = (said_at_all or f"exit code {code}").splitlines()[-1]
+        if code == SSH_FAILED:
+            step = "ssh"
+        elif said.startswith("sudo:") and "command not found" not in said:
+            step = "sudo"
+        elif code == NOT_FOUND or "command not found" in said:
+            step = "python"
+        else:
+            step = "probe"
+        return Answer(host=self._host, step=step, error=said)
+
+
+def program() -> str:
+    """What is sent on standard input before the first order: the length of the source and the source."""
     source = PROBE.read_text(encoding="utf-8")
-    return f"{len(source)}\n{source}{json.dumps(order)}\n"
+    return f"{len(source)}\n{source}"
 
 
 def _argv(prefix: Sequence[str]) -> list[str]:
     """Python as root on the host, reading its program from standard input."""
     return [*prefix, "sudo", "--non-interactive", "/usr/bin/python3", "-c", f'"{_LOADER}"']
-
-
-def _ask(host: str, prefix: Sequence[str], order: Mapping[str, Any]) -> Answer:
-    try:
-        ended = subprocess.run(  # noqa: S603 - argv is built from the inventory's own connection settings
-            _argv(prefix),
-            input=_program(order),
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Answer(host=host, step="ssh", error=f"no answer within {_TIMEOUT_SECONDS:.0f} s")
-    if ended.returncode == 0:
-        return Answer(host=host, data=json.loads(ended.stdout))
-    said = (ended.stderr.strip() or ended.stdout.strip() or f"exit code {ended.returncode}").splitlines()[-1]
-    if ended.returncode == SSH_FAILED:
-        step = "ssh"
-    elif said.startswith("sudo:") and "command not found" not in said:
-        step = "sudo"
-    elif ended.returncode == NOT_FOUND or "command not found" in said:
-        step = "python"
-    else:
-        step = "probe"
-    return Answer(host=host, step=step, error=said)
-
-
-@contextlib.contextmanager
-def listening(
-    ssh: Mapping[str, Sequence[str]], orders: Mapping[str, Mapping[str, Any]]
-) -> Iterator[dict[str, Mapping[str, Any]]]:
-    """Hold listeners open on the hosts while the block runs.
-
-    They end with their standard input, so also when this process is killed.
-
-    Raises:
-        OSError: If a host cannot open them.
-    """
-    with contextlib.ExitStack() as stack:
-        processes: dict[str, subprocess.Popen[str]] = {}
-        for host, order in orders.items():
-            process = stack.enter_context(
-                subprocess.Popen(  # noqa: S603 - as above
-                    _argv(ssh[host]),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            stack.callback(_end, process)
-            processes[host] = process
-            if process.stdin is not None:
-                process.stdin.write(_program({**order, "do": "listen", "seconds": LISTEN_SECONDS}))
-                process.stdin.flush()
-        ready: dict[str, Mapping[str, Any]] = {}
-        for host, process in processes.items():
-            line = process.stdout.readline() if process.stdout is not None else ""
-            if not line:
-                said = process.stderr.read().strip() if process.stderr is not None else ""
-                raise OSError(f"{host} cannot listen: {said[-300:]}")
-            ready[host] = json.loads(line)
-        yield ready
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Close the input, which ends the probe; kill the connection when it does not."""
-    if process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-    try:
-        process.wait(timeout=5)
-    except subprocess.TimeoutExpired:
-        process.kill()

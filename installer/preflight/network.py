@@ -9,7 +9,7 @@ from installer.preflight import hosts, thresholds
 from installer.report import CheckResult, passed_if
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from installer.manifests import PortSpec, RoleManifest
 
@@ -38,13 +38,14 @@ def targets_of(site: Mapping[str, Any], manifests: Mapping[str, RoleManifest], h
 def check(
     site: Mapping[str, Any],
     manifests: Mapping[str, RoleManifest],
-    ssh: Mapping[str, Sequence[str]],
+    probes: hosts.Probes,
     facts: Mapping[str, Mapping[str, Any]],
 ) -> list[CheckResult]:
     """Open listeners everywhere, then let every host try its peers, both ways."""
     names = list(facts)
-    orders = {
+    listens = {
         host: {
+            "do": "listen",
             "address": site["hosts"][host]["address"],
             "ports": sorted({port.port for port in ports_of(site, manifests, host)}),
             "mtu_port": MTU_PORT,
@@ -61,8 +62,8 @@ def check(
         }
         for host in names
     }
-    with hosts.listening(ssh, orders):
-        answers = hosts.ask(ssh, connects)
+    probes.ask(listens)  # a host that could not listen says so when it is asked to connect
+    answers = probes.ask(connects)
     return [result for host in names for result in _verdicts(host, answers[host], connects[host])]
 
 

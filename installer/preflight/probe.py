@@ -1,16 +1,16 @@
 """Runs on a host, sent over SSH's standard input: measures and changes nothing that stays.
 
-Only the standard library, because a bare host has nothing else. One JSON line on standard input
-says what to do, one JSON line on standard output is the answer. `listen` keeps its sockets until its
-input ends or its time is up, so that nothing is left behind when the controller dies.
+Only the standard library, because a bare host has nothing else. Each JSON line on standard input
+says what to do, a JSON line on standard output is the answer. The probe ends with its input, and when
+no order came for a while, so that no listener is left behind when the controller dies.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,13 +19,15 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 FSYNC_BYTES = 2300  # etcd's own write size, as in its disk guidance
 FSYNC_COUNT = 120
 FSYNC_SECONDS = 2.0
 CONNECT_SECONDS = 3.0
 GREETING = b"sitewright"
+LONGEST_SILENCE_SECONDS = 90
+TIME_DAEMONS = ("chrony.service", "systemd-timesyncd.service", "ntpsec.service", "openntpd.service")
 
 
 def existing_parent(path: str) -> Path:
@@ -115,6 +117,14 @@ def rotational(path: str) -> bool | None:
     return None
 
 
+def time_daemons() -> list[str]:
+    """Which of the usual time daemons run; systemctl answers with a line for each."""
+    answers = command("systemctl", "is-active", *TIME_DAEMONS).splitlines()
+    return [
+        name.removesuffix(".service") for name, said in zip(TIME_DAEMONS, answers, strict=False) if said == "active"
+    ]
+
+
 def facts(order: dict[str, Any]) -> dict[str, Any]:
     """Everything that can be measured on the host alone."""
     release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
@@ -124,7 +134,6 @@ def facts(order: dict[str, Any]) -> dict[str, Any]:
         disks[path] = {"total_mb": usage.total >> 20, "free_mb": usage.free >> 20, "rotational": rotational(path)}
     data = {path: Path(path).is_dir() and any(Path(path).iterdir()) for path in order["data_directories"]}
     marker = Path("/etc/sitewright/site")
-    timedate = command("timedatectl", "show")
     return {
         "time": time.time(),
         "os": release.get("ID", "").strip('"'),
@@ -139,13 +148,7 @@ def facts(order: dict[str, Any]) -> dict[str, Any]:
         "marker": marker.read_text().strip() if marker.exists() else "",
         "python": ".".join(map(str, sys.version_info[:3])),
         "timezone": os.path.realpath("/etc/localtime").split("zoneinfo/")[-1],
-        "time_daemons": [
-            unit
-            for unit in ("chrony", "systemd-timesyncd", "ntpsec", "openntpd")
-            if command("systemctl", "is-active", unit) == "active"
-        ],
-        "ntp_synchronized": "NTPSynchronized=yes" in timedate,
-        "virtualization": command("systemd-detect-virt"),
+        "time_daemons": time_daemons(),
         "listening": listening(),
         "interface": interface(order["address"]),
         "names": resolve(order["names"]),
@@ -165,7 +168,7 @@ def serve(sock: socket.socket, *, datagram: bool) -> None:
 
 
 def listen(order: dict[str, Any]) -> dict[str, Any]:
-    """Open the ports that will be used and are free now; answer on them until input ends."""
+    """Open the ports that will be used and are free now; answer on them until the probe ends."""
     opened, taken = [], []
     for port in order["ports"]:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -220,12 +223,11 @@ def connect(order: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(line: str) -> None:
-    """Do what the line says."""
-    order = json.loads(line)
-    answer = {"facts": facts, "listen": listen, "connect": connect}[order["do"]](order)
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
-    if order["do"] == "listen":
-        select.select([sys.stdin], [], [], order["seconds"])
-        os._exit(0)
+def main(orders: TextIO) -> None:
+    """Do what each line says, until there are no more."""
+    for line in iter(orders.readline, ""):
+        signal.alarm(LONGEST_SILENCE_SECONDS)
+        order = json.loads(line)
+        answer = {"facts": facts, "listen": listen, "connect": connect}[order["do"]](order)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()

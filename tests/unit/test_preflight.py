@@ -53,7 +53,8 @@ SITE: dict[str, Any] = {
 def probe(order: dict[str, Any]) -> dict[str, Any]:
     """The probe as a host would run it, on this machine."""
     argv = [sys.executable, "-c", hosts._LOADER]
-    ended = subprocess.run(argv, input=hosts._program(order), capture_output=True, text=True, check=True)
+    orders = f"{hosts.program()}{json.dumps(order)}\n"
+    ended = subprocess.run(argv, input=orders, capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(ended.stdout)
     return answer
 
@@ -100,6 +101,48 @@ def test_probe_measures_this_machine(tmp_path: Path) -> None:
     assert measured["interface"]["name"] == "lo"
     assert measured["names"] == {"localhost": "127.0.0.1", "no-such-name.invalid": ""}
     assert abs(measured["time"] - time.time()) < 60
+
+
+def _way(folder: Path, script: str) -> dict[str, list[str]]:
+    """A stand-in for ssh to one host: runs its script with the command as arguments."""
+    file = folder / "way"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return {"one": [str(file)]}
+
+
+def test_one_probe_answers_all_questions_and_ends_with_the_block(tmp_path: Path) -> None:
+    # What ssh does with a command: a shell on the other side reads it; here without sudo.
+    way = _way(tmp_path, f'echo $$ >> {tmp_path}/pids; shift 2; eval "exec $*"')
+    listen = {"do": "listen", "address": "127.0.0.1", "ports": [], "mtu_port": 0}
+    connect = {"do": "connect", "targets": [], "peers": [], "mtu_port": 0, "mtu": 1500}
+    with hosts.Probes(way) as probes:
+        assert probes.ask({"one": listen})["one"].data == {"opened": [], "taken": []}
+        assert probes.ask({"one": connect})["one"].data == {"reached": [], "mtu": {}}
+        (pid,) = (tmp_path / "pids").read_text().split()
+        assert Path(f"/proc/{pid}").exists()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "step", "error"),
+    [
+        ("echo Permission denied >&2; exit 255", "ssh", "Permission denied"),
+        ("echo 'sudo: a password is required' >&2; exit 1", "sudo", "sudo: a password is required"),
+        ("echo 'sudo: /usr/bin/python3: command not found' >&2; exit 1", "python", "command not found"),
+        ("echo 'OSError: [Errno 98]' >&2; exit 1", "probe", "OSError: [Errno 98]"),
+        ("exec sleep 30", "ssh", "no answer within 1 s"),
+    ],
+)
+def test_host_that_cannot_be_asked_says_at_which_step_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, step: str, error: str
+) -> None:
+    monkeypatch.setattr(hosts, "_TIMEOUT_SECONDS", 1.0)
+    with hosts.Probes(_way(tmp_path, script)) as probes:
+        first, second = (probes.ask({"one": {"do": "facts"}})["one"] for _ in range(2))
+    assert first.step == step
+    assert error in first.error
+    assert second == first
 
 
 def test_good_host_passes_every_check(facts: dict[str, Any]) -> None:
