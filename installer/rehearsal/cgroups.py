@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from installer.errors import ConfigurationError, PlaybookError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _TOP: Final = "sitewright"
@@ -68,10 +68,18 @@ def kill_group(group: Path) -> None:
             )
         time.sleep(0.02)
     _wait_until_reaped(ending)
+    relative = group.relative_to(_mount_point())
+    _remove(group)
+    if (old := _old_mount_point()) is not None:
+        _remove(old / relative)
+
+
+def _remove(group: Path) -> None:
+    """Remove a group without processes and all below it, and our top group when nothing else is in it."""
     for folder in reversed(list(_walk(group))):
         folder.rmdir()
     top = group.parent
-    if top.name == _TOP and not any(entry.is_dir() for entry in top.iterdir()):
+    if top.name == _TOP and top.is_dir() and not any(entry.is_dir() for entry in top.iterdir()):
         top.rmdir()
 
 
@@ -98,12 +106,26 @@ def _walk(group: Path) -> Iterator[Path]:
         yield from _walk(child)
 
 
-def _mount_point() -> Path:
-    """Where the one hierarchy of control groups is; also found beside the old ones."""
+def _mounted(matches: Callable[[str, str], bool]) -> Path | None:
+    """The first mount whose file system and options match."""
     for line in _MOUNTS.read_text(encoding="utf-8").splitlines():
         left, right = line.split(" - ", 1)
-        if right.split()[0] == "cgroup2":
+        filesystem, _, options = right.split(" ", 2)  # the middle one, the device, may be empty
+        if matches(filesystem, options):
             return Path(left.split()[4])
+    return None
+
+
+def _old_mount_point() -> Path | None:
+    """Where systemd has its own hierarchy of version 1, if at all: systemd-nspawn makes each group there as well."""
+    return _mounted(lambda filesystem, options: filesystem == "cgroup" and "name=systemd" in options.split(","))
+
+
+def _mount_point() -> Path:
+    """Where the one hierarchy of control groups is; also found beside the old ones."""
+    found = _mounted(lambda filesystem, _: filesystem == "cgroup2")
+    if found is not None:
+        return found
     raise ConfigurationError(
         "this machine has no control groups of version 2",
         hint="rehearse on a Linux machine with systemd, or mount them: mount -t cgroup2 none /sys/fs/cgroup",

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Keep a systemd unit enabled, running, and started later than its configuration."""
+"""Keep a systemd unit enabled, running, and started later than its configuration; or stopped."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ options:
     description: Start at boot.
     type: bool
     default: true
+  running:
+    description: Run now; where not, the unit is stopped, and one that does not exist is as it should be.
+    type: bool
+    default: true
   check_argv:
     description: Command that returns 0 when the service answers; repeated until then.
     type: list
@@ -54,11 +58,16 @@ EXAMPLES = r"""
   service_unit:
     name: redis-server.service
     watch: [/etc/redis/redis.conf]
+- name: Install | Ensure Debian's own nginx unit does not run
+  service_unit:
+    name: nginx.service
+    enabled: false
+    running: false
 """
 
 RETURN = r"""
 action:
-  description: The strongest thing done to any of the units (none, enable, reload, restart, start).
+  description: The strongest thing done to any of the units (none, enable, reload, restart, start, stop).
   returned: always
   type: str
 stale:
@@ -76,6 +85,7 @@ unmet:
 import os
 import subprocess
 import time
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -97,19 +107,19 @@ PROPERTIES = (
     "ConditionTimestampMonotonic",
 )
 ENABLED = ("enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "linked")
-STRENGTH = ("none", "enable", "reload", "restart", "start")
+STRENGTH = ("none", "enable", "reload", "restart", "start", "stop")
 MICROSECONDS = 1_000_000
 
 
 class Unit:
     """One systemd unit, as systemctl describes it now."""
 
-    def __init__(self, module: AnsibleModule, name: str) -> None:
-        """Read the unit's state."""
+    def __init__(self, module: AnsibleModule, name: str, shown: str | None = None) -> None:
+        """Take the state systemctl has shown, or ask for it."""
         self.module = module
         self.name = name
         self.properties: dict[str, str] = {}
-        self.read()
+        self.read(shown)
 
     def systemctl(self, *arguments: str) -> str:
         """Run systemctl; a failure ends the module with what the journal says about it."""
@@ -126,9 +136,9 @@ class Unit:
         self.module.fail_json(msg=f"{self.name}: {reason}", journal=journal.splitlines())
         raise AssertionError("fail_json returned")
 
-    def read(self) -> None:
+    def read(self, shown: str | None = None) -> None:
         """Read the properties this module decides by."""
-        shown = self.systemctl("show", self.name, "--property", ",".join(PROPERTIES))
+        shown = shown or self.systemctl("show", self.name, "--property", ",".join(PROPERTIES))
         self.properties = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
     @property
@@ -185,6 +195,30 @@ class Unit:
         since = self.read_files_at(on_stale)
         paths = [Path(path) for path in (*watch, *self.files)]
         return [str(path) for path in paths if path.exists() and path.stat().st_mtime > since]
+
+
+def units_of(module: AnsibleModule) -> list[Unit]:
+    """All units, asked for at once: systemctl shows one block for each name, in their order."""
+    names = module.params["names"]
+    code, out, _ = module.run_command(["systemctl", "show", *names, "--property", ",".join(PROPERTIES)])
+    blocks = out.strip().split("\n\n") if code == 0 else []  # asked for one by one, the wrong one is named
+    return [Unit(module, name, shown) for name, shown in zip_longest(names, blocks[: len(names)])]
+
+
+def silence(unit: Unit, parameters: dict[str, Any]) -> str:
+    """Have one unit not run, and say what was (or in check mode would be) done."""
+    if not unit.exists:
+        return "none"
+    action = "none"
+    if parameters["enabled"] != unit.enabled:
+        action = "enable"
+        if not unit.module.check_mode:
+            unit.systemctl("enable" if parameters["enabled"] else "disable", unit.name)
+    if unit.active:
+        action = "stop"
+        if not unit.module.check_mode:
+            unit.systemctl("stop", unit.name)
+    return action
 
 
 def treat(unit: Unit, parameters: dict[str, Any]) -> tuple[str, list[str]]:
@@ -262,6 +296,7 @@ def main() -> None:
             "watch": {"type": "list", "elements": "path", "default": []},
             "on_stale": {"type": "str", "choices": ["restart", "reload", "report"], "default": "restart"},
             "enabled": {"type": "bool", "default": True},
+            "running": {"type": "bool", "default": True},
             "check_argv": {"type": "list", "elements": "str", "default": []},
             "check_environment": {"type": "dict", "default": {}, "no_log": True},
             "check_timeout_seconds": {"type": "int", "default": 60},
@@ -272,11 +307,12 @@ def main() -> None:
     done = "none"
     stale: list[str] = []
     unmet: list[str] = []
-    for name in parameters["names"]:
-        unit = Unit(module, name)
-        action, newer = treat(unit, parameters)
-        if unit.cannot_run_here:
-            unmet.append(name)
+    for unit in units_of(module):
+        if done != "none":
+            unit.read()  # what was done to one before may have changed this one
+        action, newer = treat(unit, parameters) if parameters["running"] else (silence(unit, parameters), [])
+        if parameters["running"] and unit.cannot_run_here:
+            unmet.append(unit.name)
         done = max(done, action, key=STRENGTH.index)
         stale.extend(newer)
     if parameters["check_argv"] and not module.check_mode:

@@ -66,9 +66,11 @@ def alone_with(site: str) -> Iterator[Operator]:
 
 
 def leftovers(site: str) -> list[str]:
-    """Processes, mounts, namespaces and interfaces that belong to a site's rehearsal."""
+    """Processes, mounts, namespaces, interfaces and control groups that belong to a site's rehearsal."""
     folder = str(ROOT / ".sitewright" / "rehearsal" / site)
     found = [f"mount {line.split()[1]}" for line in Path("/proc/mounts").read_text().splitlines() if folder in line]
+    for hierarchy in ("", "*/"):
+        found += [f"control group {group}" for group in Path("/sys/fs/cgroup").glob(f"{hierarchy}sitewright/{site}")]
     found += [f"namespace {path.name}" for path in Path("/run/netns").glob(f"sw-{site}*")]
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -66,8 +66,9 @@ def traces(site: str, folder: Path) -> list[str]:
         for path in (folder, Path("/run/netns", f"sw-{site}"), Path("/run/sitewright/rehearsals", site))
         if path.exists()
     ]
-    if cgroups.site_group(site).exists():
-        found.append(str(cgroups.site_group(site)))
+    # In every hierarchy of control groups that this machine has.
+    for hierarchy in ("", "*/"):
+        found += [str(group) for group in Path("/sys/fs/cgroup").glob(f"{hierarchy}sitewright/{site}")]
     found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if site in line]
     for process in Path("/proc").glob("[0-9]*"):
         try:
