@@ -98,12 +98,14 @@ class _Probe:
         self._send(f"{json.dumps(order)}\n")
         watch = threading.Timer(_TIMEOUT_SECONDS, self._give_up)
         watch.start()
-        line = self._process.stdout.readline() if self._process.stdout is not None else ""
-        watch.cancel()
-        if line:
-            return Answer(host=self._host, data=json.loads(line))
-        self._failed = self._why()
-        return self._failed
+        try:
+            line = self._process.stdout.readline() if self._process.stdout is not None else ""
+            with contextlib.suppress(ValueError):
+                return Answer(host=self._host, data=json.loads(line))
+            self._failed = self._why(line.strip())
+            return self._failed
+        finally:
+            watch.cancel()
 
     def hang_up(self) -> None:
         """Close the input, which ends the probe."""
@@ -133,15 +135,16 @@ class _Probe:
         self._late = True
         self._process.kill()
 
-    def _why(self) -> Answer:
-        """At which step it failed, from how the process ended and what it said."""
+    def _why(self, instead: str) -> Answer:
+        """At which step it failed, from how the process ended, what it complained of and what it said instead."""
         self.hang_up()
-        said_at_all = self._process.stderr.read().strip() if self._process.stderr is not None else ""
+        complaint = self._process.stderr.read().strip() if self._process.stderr is not None else ""
         code = self._process.wait()
         if self._late:
             return Answer(host=self._host, step="ssh", error=f"no answer within {_TIMEOUT_SECONDS:.0f} s")
-        said = (said_at_all or f"exit code {code}").splitlines()[-1]
-        if code == SSH_FAILED:
+        said = (complaint or instead or f"exit code {code}").splitlines()[-1]
+        # A login that speaks for itself, as nologin and some profiles do, is for whoever can log in by hand.
+        if code == SSH_FAILED or (instead and not complaint):
             step = "ssh"
         elif said.startswith("sudo:") and "command not found" not in said:
             step = "sudo"

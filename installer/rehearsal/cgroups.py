@@ -6,6 +6,7 @@ Without a group of its own each host's systemd would also share service groups w
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from installer.errors import ConfigurationError, PlaybookError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _TOP: Final = "sitewright"
@@ -70,7 +71,8 @@ def kill_group(group: Path) -> None:
     _wait_until_reaped(ending)
     relative = group.relative_to(_mount_point())
     _remove(group)
-    if (old := _old_mount_point()) is not None:
+    # Where systemd has a hierarchy of version 1 as well, systemd-nspawn makes each group there, too.
+    if (old := _mounted("cgroup", "name=systemd")) is not None:
         _remove(old / relative)
 
 
@@ -78,9 +80,9 @@ def _remove(group: Path) -> None:
     """Remove a group without processes and all below it, and our top group when nothing else is in it."""
     for folder in reversed(list(_walk(group))):
         folder.rmdir()
-    top = group.parent
-    if top.name == _TOP and top.is_dir() and not any(entry.is_dir() for entry in top.iterdir()):
-        top.rmdir()
+    if group.parent.name == _TOP:
+        with contextlib.suppress(OSError):  # not there, or another rehearsal is below it or begins just now
+            group.parent.rmdir()
 
 
 def _wait_until_reaped(pids: list[int]) -> None:
@@ -106,24 +108,19 @@ def _walk(group: Path) -> Iterator[Path]:
         yield from _walk(child)
 
 
-def _mounted(matches: Callable[[str, str], bool]) -> Path | None:
-    """The first mount whose file system and options match."""
+def _mounted(kind: str, option: str = "rw") -> Path | None:
+    """The first mount of a kind of file system with an option."""
     for line in _MOUNTS.read_text(encoding="utf-8").splitlines():
         left, right = line.split(" - ", 1)
         filesystem, _, options = right.split(" ", 2)  # the middle one, the device, may be empty
-        if matches(filesystem, options):
+        if filesystem == kind and option in options.split(","):
             return Path(left.split()[4])
     return None
 
 
-def _old_mount_point() -> Path | None:
-    """Where systemd has its own hierarchy of version 1, if at all: systemd-nspawn makes each group there as well."""
-    return _mounted(lambda filesystem, options: filesystem == "cgroup" and "name=systemd" in options.split(","))
-
-
 def _mount_point() -> Path:
     """Where the one hierarchy of control groups is; also found beside the old ones."""
-    found = _mounted(lambda filesystem, _: filesystem == "cgroup2")
+    found = _mounted("cgroup2")
     if found is not None:
         return found
     raise ConfigurationError(

@@ -156,6 +156,14 @@ class Unit:
         """Whether the unit starts at boot, or by what needs it."""
         return self.properties["UnitFileState"] in ENABLED
 
+    def follow_at_boot(self, *, enabled: bool) -> str:
+        """Have the unit start at boot or not, and say what was (or in check mode would be) done."""
+        if enabled == self.enabled:
+            return "none"
+        if not self.module.check_mode:
+            self.systemctl("enable" if enabled else "disable", self.name)
+        return "enable"
+
     @property
     def cannot_run_here(self) -> bool:
         """Whether systemd tried the unit and one of its conditions was not met.
@@ -209,11 +217,7 @@ def silence(unit: Unit, parameters: dict[str, Any]) -> str:
     """Have one unit not run, and say what was (or in check mode would be) done."""
     if not unit.exists:
         return "none"
-    action = "none"
-    if parameters["enabled"] != unit.enabled:
-        action = "enable"
-        if not unit.module.check_mode:
-            unit.systemctl("enable" if parameters["enabled"] else "disable", unit.name)
+    action = unit.follow_at_boot(enabled=parameters["enabled"])
     if unit.active:
         action = "stop"
         if not unit.module.check_mode:
@@ -239,11 +243,7 @@ def treat(unit: Unit, parameters: dict[str, Any]) -> tuple[str, list[str]]:
     if unit.properties["NeedDaemonReload"] == "yes" and not check_mode:
         unit.systemctl("daemon-reload")
         unit.read()
-    action = "none"
-    if parameters["enabled"] != unit.enabled:
-        action = "enable"
-        if not check_mode:
-            unit.systemctl("enable" if parameters["enabled"] else "disable", unit.name)
+    action = unit.follow_at_boot(enabled=parameters["enabled"])
     stale = unit.newer_files(parameters["watch"], parameters["on_stale"])
     if not unit.active and not (check_mode and unit.cannot_run_here):
         action = "start"

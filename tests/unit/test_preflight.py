@@ -131,6 +131,8 @@ def test_one_probe_answers_all_questions_and_ends_with_the_block(tmp_path: Path)
         ("echo 'sudo: a password is required' >&2; exit 1", "sudo", "sudo: a password is required"),
         ("echo 'sudo: /usr/bin/python3: command not found' >&2; exit 1", "python", "command not found"),
         ("echo 'OSError: [Errno 98]' >&2; exit 1", "probe", "OSError: [Errno 98]"),
+        ("echo This account is currently not available.; exit 1", "ssh", "not available"),
+        ("echo Welcome; cat > /dev/null", "ssh", "Welcome"),
         ("exec sleep 30", "ssh", "no answer within 1 s"),
     ],
 )
