@@ -1,7 +1,7 @@
 """One login per host for all that an operation does there: SSH connections that are shared.
 
 Every login costs a key exchange on both sides and a session of systemd's for the user. Preflight, Ansible and the
-proof therefore use the same one: preflight of ten hosts, which logs in twice, took 4.5 to 5.7 s and takes 2.4 to 3.2 s.
+proof therefore use the same one; that took two seconds off a preflight of ten hosts on two cores.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Final
 from installer.bundle import Manifest, build, verify
 from installer.bundle.build import keys_folder
 from installer.bundle.debian import HOST_BASE
+from installer.bundle.keys import gpg_home
 from installer.bundle.trust import trusted_folder
 from installer.paths import Paths
 
@@ -78,8 +79,10 @@ def make_workshop(base: Path) -> Workshop:
 
 
 def run(*argv: str, directory: Path | None = None) -> str:
-    """Run a program that has to succeed."""
-    return subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=True).stdout
+    """Run a program that has to succeed; what it complained about stands in the failure."""
+    done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{argv}: exit {done.returncode}: {done.stderr}"
+    return done.stdout
 
 
 def make_deb(folder: Path, name: str, **fields: str) -> Path:
@@ -105,22 +108,28 @@ def make_deb(folder: Path, name: str, **fields: str) -> Path:
 
 def sign_archive(archive: Path, date: str = ARCHIVE_DATE) -> None:
     """Index and sign the miniature Debian archive."""
-    for suite in ("trixie", "trixie-updates"):
-        index = archive / "dists" / suite / "main/binary-amd64"
-        index.mkdir(parents=True, exist_ok=True)
-        packages = run("apt-ftparchive", "packages", "pool", directory=archive) if suite == "trixie" else ""
-        (index / "Packages").write_text(packages, encoding="utf-8")
-        dist = archive / "dists" / suite
-        for name in ("Release", "InRelease"):
-            (dist / name).unlink(missing_ok=True)
-        names = {"Origin": "Debian", "Suite": suite, "Codename": suite, "Date": date}
-        names |= {"Architectures": "amd64", "Components": "main"}
-        options = [f"-oAPT::FTPArchive::Release::{key}={value}" for key, value in names.items()]
-        text = run("apt-ftparchive", *options, "release", str(dist))
-        (dist / "Release").write_text(text, encoding="utf-8")
-        gpg = ["gpg", f"--homedir={archive.parent}/gnupg", "--batch", "--quiet"]
-        run(*gpg, f"--output={dist}/InRelease", "--clearsign", f"{dist}/Release")
-    run("gpgconf", f"--homedir={archive.parent}/gnupg", "--kill", "all")
+    with gpg_home() as home:
+        gpg = ["gpg", f"--homedir={home}", "--batch", "--quiet"]
+        run(*gpg, "--import", f"{archive.parent}/archive-key.secret")
+        for suite in ("trixie", "trixie-updates"):
+            dist = archive / "dists" / suite
+            _index(archive, suite, date)
+            run(*gpg, f"--output={dist}/InRelease", "--clearsign", f"{dist}/Release")
+
+
+def _index(archive: Path, suite: str, date: str) -> None:
+    dist = archive / "dists" / suite
+    index = dist / "main/binary-amd64"
+    index.mkdir(parents=True, exist_ok=True)
+    packages = run("apt-ftparchive", "packages", "pool", directory=archive) if suite == "trixie" else ""
+    (index / "Packages").write_text(packages, encoding="utf-8")
+    for name in ("Release", "InRelease"):
+        (dist / name).unlink(missing_ok=True)  # or the new Release would list the old ones
+    names = {"Origin": "Debian", "Suite": suite, "Codename": suite, "Date": date}
+    names |= {"Architectures": "amd64", "Components": "main"}
+    options = [f"-oAPT::FTPArchive::Release::{key}={value}" for key, value in names.items()]
+    text = run("apt-ftparchive", *options, "release", str(dist))
+    (dist / "Release").write_text(text, encoding="utf-8")
 
 
 def _make_archive(archive: Path, key: Path) -> None:
@@ -134,11 +143,11 @@ def _make_archive(archive: Path, key: Path) -> None:
     make_deb(pool, "demo-service", Depends="demo-library (>= 1:1.0), demo-old | demo-new")
     for name in ("demo-library", "demo-old", "demo-new", "demo-runtime", "demo-unwanted"):
         make_deb(pool, name)
-    home = archive.parent / "gnupg"
-    home.mkdir(mode=0o700)
-    gpg = ["gpg", f"--homedir={home}", "--batch", "--quiet"]
-    run(*gpg, "--passphrase=", "--quick-generate-key", "archive of a test", "ed25519", "sign", "never")
-    key.write_text(run(*gpg, "--armor", "--export"), encoding="ascii")
+    with gpg_home() as home:
+        gpg = ["gpg", f"--homedir={home}", "--batch", "--quiet", "--armor"]
+        run(*gpg, "--passphrase=", "--quick-generate-key", "archive of a test", "ed25519", "sign", "never")
+        key.write_text(run(*gpg, "--export"), encoding="ascii")
+        key.with_suffix(".secret").write_text(run(*gpg, "--export-secret-keys"), encoding="ascii")
     sign_archive(archive)
 
 

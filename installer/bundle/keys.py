@@ -9,9 +9,7 @@ passphrase. They lie in a folder nobody but its owner may enter.
 from __future__ import annotations
 
 import base64
-import shutil
 import subprocess
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from minisign import KeyPair, ParseError, PublicKey, SecretKey, Signature
 
 from installer.errors import BundleError
+from installer.files import sockets_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +92,7 @@ def ensure_keys(folder: Path, commands: Commands) -> SigningKeys:
 
 def sign_release(release: Path, destination: Path, *, keys: SigningKeys, moment: datetime, commands: Commands) -> None:
     """Write the Release file's signed form, dated like the Release itself."""
-    with _gpg_home() as home:
+    with gpg_home() as home:
         gpg = _gpg(home)
         commands.run([*gpg, "--import", str(keys.archive_secret)], doing="reading the archive key", hint=_HINT)
         argv = [
@@ -117,7 +116,7 @@ def sign_manifest(manifest: bytes, *, keys: SigningKeys, moment: datetime) -> by
 
 
 def _make_archive_key(secret: Path, public: Path, commands: Commands) -> None:
-    with _gpg_home() as home:
+    with gpg_home() as home:
         gpg = _gpg(home)
         date = f"--faked-system-time={_KEY_DATE:%Y%m%dT%H%M%S}!"
         make = ["--passphrase=", "--quick-generate-key", _OWNER, "ed25519", "sign", "never"]
@@ -130,7 +129,7 @@ def _make_archive_key(secret: Path, public: Path, commands: Commands) -> None:
 
 
 def _fingerprint(secret: Path, commands: Commands) -> str:
-    with _gpg_home() as home:
+    with gpg_home() as home:
         argv = [*_gpg(home), "--with-colons", "--show-keys", str(secret)]
         listing = commands.run(argv, doing="reading the archive key", hint=_HINT)
     for line in listing.splitlines():
@@ -145,15 +144,14 @@ def _gpg(home: Path) -> list[str]:
 
 
 @contextmanager
-def _gpg_home() -> Iterator[Path]:
-    """A gpg home for one task: its agent ends with it, and its socket's path is always short."""
-    home = Path(tempfile.mkdtemp(prefix="sitewright-gpg-", dir="/tmp"))
-    try:
-        yield home
-    finally:
-        end = ["gpgconf", f"--homedir={home}", "--kill", "all"]
-        subprocess.run(end, check=False, capture_output=True, timeout=30)  # noqa: S603 - no shell, our own arguments
-        shutil.rmtree(home)
+def gpg_home() -> Iterator[Path]:
+    """A gpg home for one task: its agent ends with it, and its sockets' paths are always short enough."""
+    with sockets_home("sitewright-gpg-") as home:
+        try:
+            yield home
+        finally:
+            end = ["gpgconf", f"--homedir={home}", "--kill", "all"]
+            subprocess.run(end, check=False, capture_output=True, timeout=30)  # noqa: S603 - no shell, our own arguments
 
 
 def _write_secret(path: Path, content: bytes) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import struct
-import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from installer.files import sockets_home
 from installer.secrets.vault_client import SOCKET_VARIABLE
 
 if TYPE_CHECKING:
@@ -44,23 +43,22 @@ def vault_client(password: str) -> Iterator[VaultClient]:
     The socket is private, only processes of the same user get an answer, and when this process is
     killed nothing secret remains.
     """
-    folder = Path(tempfile.mkdtemp(prefix="sitewright-"))
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-            address = folder / "vault"
-            server.bind(str(address))
-            address.chmod(0o600)
-            server.listen(_BACKLOG)
-            thread = threading.Thread(target=_serve, args=(server, password.encode()), daemon=True)
-            thread.start()
-            try:
-                yield VaultClient(script=_SCRIPT, environment={SOCKET_VARIABLE: str(address)})
-            finally:
-                with contextlib.suppress(OSError):  # already shut: then the thread is on its way out
-                    server.shutdown(socket.SHUT_RDWR)
-                thread.join(_STOP_SECONDS)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with (
+        sockets_home("sitewright-") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server,
+    ):
+        address = folder / "vault"
+        server.bind(str(address))
+        address.chmod(0o600)
+        server.listen(_BACKLOG)
+        thread = threading.Thread(target=_serve, args=(server, password.encode()), daemon=True)
+        thread.start()
+        try:
+            yield VaultClient(script=_SCRIPT, environment={SOCKET_VARIABLE: str(address)})
+        finally:
+            with contextlib.suppress(OSError):  # already shut: then the thread is on its way out
+                server.shutdown(socket.SHUT_RDWR)
+            thread.join(_STOP_SECONDS)
 
 
 def _serve(server: socket.socket, password: bytes) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -11,6 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
@@ -19,6 +22,9 @@ from installer.bundle import Manifest, diff, inspect
 from installer.bundle.debian import HOST_BASE
 from installer.errors import BundleError
 from tests.bundle_workshop import Workshop, make_deb, make_workshop, run, sign_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="module")
@@ -230,8 +236,15 @@ def test_the_secret_keys_are_their_owners_alone(workshop: Workshop) -> None:
     assert {stat.S_IMODE((keys / name).stat().st_mode) for name in ("archive.key", "bundle.key")} == {0o600}
 
 
-def test_no_agent_of_gpg_outlives_a_build(workshop: Workshop) -> None:
-    workshop.build()
-    # A process that ended is a zombie with no command line at most, so this looks at living ones only.
-    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert not [line for line in lines if b"sitewright-gpg-" in line]
+def test_no_agent_of_gpg_outlives_a_build(bare: Workshop, sockets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(sockets))  # another build may run meanwhile, with agents of its own
+    bare.build()
+    assert [line for line in command_lines() if os.fsencode(sockets) in line] == []
+    assert list(sockets.iterdir()) == []
+
+
+def command_lines() -> Iterator[bytes]:
+    """Those of all living processes; one that ended while we look has none."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield path.read_bytes()

@@ -183,11 +183,11 @@ def test_a_rehearsals_password_is_made_once_in_a_private_file(tmp_path: Path) ->
 
 
 def test_the_client_prints_the_password_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sockets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(sockets))
     with vault_client(PASSWORD) as client:
-        (folder,) = tmp_path.iterdir()
+        (folder,) = sockets.iterdir()
         assert folder.stat().st_mode & 0o777 == 0o700
         (socket,) = folder.iterdir()
         assert socket.is_socket()
@@ -197,7 +197,7 @@ def test_the_client_prints_the_password_and_leaves_nothing_behind(
                 [client.script], env={**os.environ, **client.environment}, capture_output=True, timeout=30, check=True
             )
             assert answer.stdout.decode() == f"{PASSWORD}\n"
-    assert list(tmp_path.iterdir()) == []
+    assert list(sockets.iterdir()) == []
     late = subprocess.run(
         [client.script], env={**os.environ, **client.environment}, capture_output=True, timeout=30, check=False
     )
@@ -205,15 +205,26 @@ def test_the_client_prints_the_password_and_leaves_nothing_behind(
     assert b"does not answer" in late.stderr
 
 
-def test_a_killed_installer_leaves_no_secret_on_disk(tmp_path: Path) -> None:
+def test_a_temporary_folder_with_a_long_path_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    with vault_client(PASSWORD) as client:
+        answer = subprocess.run(
+            [client.script], env={**os.environ, **client.environment}, capture_output=True, timeout=30, check=True
+        )
+    assert answer.stdout.decode() == f"{PASSWORD}\n"
+
+
+def test_a_killed_installer_leaves_no_secret_on_disk(sockets: Path) -> None:
     program = (
         "import os, signal\nfrom installer.secrets import vault_client\n"
         f"with vault_client({PASSWORD!r}):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "TMPDIR": str(sockets), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, timeout=60, check=False)
     assert done.returncode == -9
-    (folder,) = tmp_path.iterdir()
+    (folder,) = sockets.iterdir()
     assert [entry.is_socket() for entry in folder.iterdir()] == [True]
 
 
