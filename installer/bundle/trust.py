@@ -18,11 +18,12 @@ def trusted_folder(keys_folder: Path) -> Path:
     return keys_folder / "trusted"
 
 
-def choose_key(signature: Signature, *, enclosed: Path, trusted: Path, given: Path | None) -> PublicKey:
+def choose_key(signature: Signature, source: Path, *, enclosed: Path, trusted: Path, given: Path | None) -> PublicKey:
     """The public key a signature has to be checked with.
 
     Args:
         signature: The manifest's signature, which names its key.
+        source: The file it was read from.
         enclosed: The key that came with the bundle: believed only when no other is known.
         trusted: Folder of keys accepted before.
         given: A key the operator named; then nothing else counts.
@@ -40,7 +41,7 @@ def choose_key(signature: Signature, *, enclosed: Path, trusted: Path, given: Pa
     if known:
         accepted = ", ".join(key_id(key) for key in known)
         raise BundleError(
-            f"the bundle is signed with key {wanted}; this controller accepts {accepted}",
+            f"{source} is by key {wanted}; this controller accepts {accepted}",
             hint="get the publisher's public key over another way than the bundle and name it with --key",
         )
     return read_key(enclosed)

@@ -78,12 +78,12 @@ def _read_signed(bundle: Path, *, trusted: Path, key: Path | None) -> tuple[Mani
     # What minisign itself does not look at (comment, line ends, spare bits) must not differ either.
     if bytes(signature) + b"\n" != signed or signature.untrusted_comment != UNTRUSTED_COMMENT:
         raise BundleError(f"{signature_path} was changed", hint=_AGAIN)
-    public = choose_key(signature, enclosed=bundle / BUNDLE_KEY_FILE, trusted=trusted, given=key)
+    public = choose_key(signature, signature_path, enclosed=bundle / BUNDLE_KEY_FILE, trusted=trusted, given=key)
     try:
         public.verify(data, signature)
     except Error as error:
         raise BundleError(
-            f"{manifest_path} does not fit its signature by key {key_id(public)}: {error}", hint=_AGAIN
+            f"{manifest_path} does not fit its signature {signature_path} by key {key_id(public)}: {error}", hint=_AGAIN
         ) from error
     return parse_manifest(data, manifest_path), public
 

@@ -29,7 +29,9 @@ def site_group(site: str) -> Path:
 
 def create_group(group: Path) -> None:
     """Make a control group and hand the kernel's controllers down to it."""
-    group.mkdir(parents=True, exist_ok=True)
+    while not group.is_dir():
+        with contextlib.suppress(FileNotFoundError):  # the last of another checkout's hosts removed our top group
+            group.mkdir(parents=True, exist_ok=True)
     for parent in (group.parent.parent, group.parent):
         available = (parent / "cgroup.controllers").read_text(encoding="ascii").split()
         enabled = (parent / "cgroup.subtree_control").read_text(encoding="ascii").split()

@@ -182,12 +182,20 @@ def _merge(spec: RehearsalSpec, folder: Path) -> RehearsalSpec:
     return replace(spec, hosts={**before.spec.hosts, **spec.hosts})
 
 
+def _register(link: Path, folder: Path) -> None:
+    """Make the link, and the folder it lies in as often as the end of another rehearsal removes that."""
+    while True:
+        with suppress(FileNotFoundError):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(folder)
+            return
+
+
 def _take_ownership(site: str, folder: Path) -> None:
     """Register that a site's global names are this folder's; sweep what no host of another uses any more."""
-    _OWNERS.mkdir(parents=True, exist_ok=True)
     link = _OWNERS / site
     try:
-        link.symlink_to(folder)
+        _register(link, folder)
     except FileExistsError:
         owner = link.readlink()
         if owner == folder:

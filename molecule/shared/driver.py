@@ -22,6 +22,7 @@ from installer import rehearsal
 from installer.bundle.build import build
 from installer.controller import Job, ensure_commands
 from installer.errors import InstallerError
+from installer.guard import descendants, send
 from installer.manifests import load_manifests
 from installer.paths import Paths
 from installer.pki import ensure_authority
@@ -125,13 +126,15 @@ def _converge(extra: list[str]) -> list[str]:
 def _run_until(task: str, extra: list[str]) -> None:
     """Start a run and kill it, with all it started, when the task is announced."""
     with subprocess.Popen(  # noqa: S603 - our own playbook
-        _converge(extra), stdout=subprocess.PIPE, text=True, env=_PLAIN, start_new_session=True
+        _converge(extra), stdout=subprocess.PIPE, text=True, env=_PLAIN
     ) as run:
         lines = []
         for line in run.stdout or ():
             lines.append(line)
             if line.startswith("TASK [") and task in line:
-                os.killpg(run.pid, signal.SIGKILL)
+                # Its workers have sessions of their own, so a signal to its process group would miss them.
+                os.kill(run.pid, signal.SIGSTOP)
+                send({run.pid} | descendants(run.pid), signal.SIGKILL)
                 return
     _say("".join(lines))
     raise InstallerError(f"no task announced itself with {task!r}", hint=f"see {_SCENARIO / 'converge.yml'}")

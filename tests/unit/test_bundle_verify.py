@@ -69,8 +69,9 @@ def test_every_byte_of_the_signature_counts(bundle: Path, workshop: Workshop) ->
         spoilt = bytearray(original)
         spoilt[position] ^= 1
         path.write_bytes(spoilt)
-        with pytest.raises(BundleError):
+        with pytest.raises(BundleError) as error:
             check(bundle, workshop)
+        assert str(path) in error.value.message, position
 
 
 def test_a_missing_file_is_named(bundle: Path, workshop: Workshop) -> None:

@@ -63,7 +63,7 @@ def test_a_start_with_an_environment_is_quick_and_silent(checkout: Path) -> None
     start(checkout)
     began = time.monotonic()
     done = start(checkout)
-    assert time.monotonic() - began < 2  # milliseconds when nothing else runs
+    assert time.monotonic() - began < 5  # milliseconds when nothing else runs
     assert (done.returncode, done.stderr) == (3, "")
 
 

@@ -106,6 +106,7 @@ def test_an_authority_near_its_end_signs_nothing(tmp_path: Path) -> None:
 def test_openssl_accepts_what_the_authority_signs_for_both_purposes_and_every_name(tmp_path: Path) -> None:
     authority = ensure_authority(tmp_path, PASSPHRASE, name="hospital-a")
     leaf = tmp_path / "leaf.crt"
+    signed = datetime.now(UTC)
     leaf.write_text(authority.sign(_request(tmp_path), WANTED))
     for purpose in ("sslserver", "sslclient"):
         for check in ("-verify_hostname", "db1.hospital.internal"), ("-verify_ip", "10.20.0.31"):
@@ -114,7 +115,7 @@ def test_openssl_accepts_what_the_authority_signs_for_both_purposes_and_every_na
     text = _openssl("x509", "-in", leaf, "-noout", "-text")
     assert "evil" not in text
     end = x509.load_pem_x509_certificate(leaf.read_bytes()).not_valid_after_utc
-    assert timedelta(days=396) < end - NOW <= timedelta(days=397, minutes=5)
+    assert timedelta(days=396) < end - signed <= timedelta(days=397, minutes=5)
 
 
 def test_a_request_with_another_kind_of_key_is_refused(tmp_path: Path) -> None:
@@ -146,11 +147,12 @@ def test_a_client_certificate_lives_for_a_block_and_a_day(tmp_path: Path, monkey
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     ensure_authority(tmp_path / "pki", PASSPHRASE, name="hospital-a")
+    issued = datetime.now(UTC)
     with issue_client(tmp_path / "pki", PASSPHRASE, "verify") as client:
         assert client.key.stat().st_mode & 0o777 == 0o600
         assert "OK" in _openssl("verify", "-CAfile", client.ca, "-purpose", "sslclient", client.certificate)
         end = x509.load_pem_x509_certificate(client.certificate.read_bytes()).not_valid_after_utc
-        assert end - NOW <= timedelta(days=1, minutes=5)
+        assert end - issued <= timedelta(days=1, minutes=5)
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

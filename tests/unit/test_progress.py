@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -71,11 +72,11 @@ def test_on_a_terminal_stages_and_hosts_are_a_matrix(live: Terminal) -> None:
         progress.task("database", event("db1", "changed"))
         progress.task("database", event("db2", "started"))
         shown = picture(progress)
-    assert shown[0].startswith("install s  1 of 3 stages done, 0:00")
+    assert re.match(r"install s  1 of 3 stages done, \d:\d\d", shown[0])
     heading, base, database, gateway, now = shown[1:]
     assert heading.split() == ["stage", "gw1", "db1", "db2", "changed", "time"]
     assert base.split() == ["✔", "base", "✔", "✔", "✔"]
-    assert database.split() == ["▸", "database", "1", "…", "1", "0", "s"]
+    assert re.fullmatch(r"▸ database 1 … 1 \d+ s", " ".join(database.split()))
     assert gateway.split() == ["·", "gateway", "·"]
     assert now == "database: postgresql : install | Ensure packages  db2"
 

@@ -158,7 +158,9 @@ def test_a_host_that_shut_down_can_be_switched_on(running: rehearsal.Rehearsal) 
 def test_a_host_without_its_supervisor_is_repaired(running: rehearsal.Rehearsal, paths: Paths) -> None:
     for pid in cgroups.processes(hosts.group_of(running, "two") / "supervisor"):
         os.kill(pid, signal.SIGKILL)
-    time.sleep(0.2)
+    deadline = time.monotonic() + 5
+    while hosts.runs(running, "two") and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert not hosts.runs(running, "two")
     rehearsal.up(SPEC, paths, quiet)
     assert hosts.runs(running, "two")
@@ -240,8 +242,11 @@ def test_down_ends_what_still_runs_inside_the_network(paths: Paths) -> None:
     site = f"{SITE}-n"
     spec = rehearsal.RehearsalSpec(site=site, network="10.98.0.0/24", hosts={"one": "10.98.0.11"})
     up = rehearsal.up(spec, paths, quiet)
-    stubborn = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
-    with subprocess.Popen([*up.enter_argv(), *stubborn], start_new_session=True) as inside:
+    stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]
+    argv = [*up.enter_argv(), *stubborn]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True) as inside:
+        assert inside.stdout is not None
+        assert inside.stdout.readline() == "ready\n"
         assert rehearsal.down(site, paths, quiet)
         assert inside.wait(timeout=5) == -signal.SIGKILL
     assert traces(site, up.folder) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,11 +29,13 @@ def test_a_host_where_nothing_runs_is_settled_at_once() -> None:
     [
         f"{sys.executable} -c 'import time; time.sleep(3)' BECOME-SUCCESS-test",
         f"{sys.executable} -c 'import time; time.sleep(3)' '/usr/bin/python3(mitogen:root@controller:1)'",
-        "cp /usr/bin/sleep /mnt/apt-get && /mnt/apt-get 3",
+        "/mnt/apt-get 3",
     ],
 )
 def test_what_is_still_at_work_is_waited_for(program: str) -> None:
-    busy = (*HERE, f'mount -t tmpfs none /mnt; ({program}) & sleep 0.3; exec sh -c "$0"')
+    prepared = "mount -t tmpfs none /mnt; cp /usr/bin/sleep /mnt/apt-get"
+    at_work = f"until pgrep -x 'apt-get|{Path(sys.executable).name}' > /dev/null; do sleep 0.05; done"
+    busy = (*HERE, f'{prepared}; {program} & {at_work}; exec sh -c "$0"')
     began = time.monotonic()
     settling.settle({"one": busy}, lambda _text: None)
     assert time.monotonic() - began > 2.9

@@ -41,9 +41,9 @@ def test_hosts_of_a_stage_follow_from_its_playbook(tmp_path: Path) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what stages are made of."""
-    for folder in ("playbooks", "plugins", "installer/tuning"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    shutil.copytree(ROOT / "roles", tmp_path / "roles")
+    compiled = shutil.ignore_patterns("__pycache__")  # others write there meanwhile
+    for folder in ("playbooks", "plugins", "roles", "installer/tuning"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=compiled)
     shutil.copy(ROOT / "ansible.cfg", tmp_path)
     return tmp_path
 
