@@ -47,7 +47,8 @@ _NAME: Final = f"molecule-{os.environ['MOLECULE_SCENARIO_NAME']}"
 _SOCKETS: Final = Path("/run/sitewright/molecule", os.environ["MOLECULE_SCENARIO_NAME"])
 _RECAP: Final = re.compile(r"^\S+\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 _SERVICE_TASK: Final = "service |"
-_PLAIN: Final = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+# A killed run leaves its temporary files behind; there they end with the scenario.
+_PLAIN: Final = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "TMPDIR": str(_SOCKETS)}
 
 
 def main(verb: str) -> int:
@@ -91,7 +92,7 @@ def _create() -> None:
 
 
 def _destroy() -> None:
-    for socket in _SOCKETS.glob("*"):
+    for socket in filter(Path.is_socket, _SOCKETS.glob("*")):
         command = ["ssh", "-q", "-O", "exit", "-o", f"ControlPath={socket}", "none"]
         subprocess.run(command, check=False, capture_output=True)  # noqa: S603 - a connection that is gone is fine
     shutil.rmtree(_SOCKETS, ignore_errors=True)
