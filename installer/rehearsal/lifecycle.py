@@ -205,6 +205,7 @@ def _take_ownership(site: str, folder: Path) -> None:
                 f"{site} is already being rehearsed from another checkout: {owner}",
                 hint="end that rehearsal there first: ./install rehearse down",
             ) from None
+        close_logins(sockets_folder(owner))
         cgroups.kill_group(cgroups.site_group(site))
         remove_network(namespace_of(site))
         link.unlink()

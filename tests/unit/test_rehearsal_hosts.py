@@ -16,6 +16,7 @@ import pytest
 
 from installer import rehearsal
 from installer.errors import ConfigurationError, PlaybookError
+from installer.logins import sockets_folder
 from installer.paths import Paths
 from installer.rehearsal import cgroups, hosts
 from installer.rehearsal.access import ssh_argv
@@ -63,7 +64,12 @@ def traces(site: str, folder: Path) -> list[str]:
     """Whatever of a rehearsal is still on this machine."""
     found = [
         str(path)
-        for path in (folder, Path("/run/netns", f"sw-{site}"), Path("/run/sitewright/rehearsals", site))
+        for path in (
+            folder,
+            sockets_folder(folder),
+            Path("/run/netns", f"sw-{site}"),
+            Path("/run/sitewright/rehearsals", site),
+        )
         if path.exists()
     ]
     # In every hierarchy of control groups that this machine has.
@@ -233,9 +239,11 @@ def test_down_removes_a_rehearsal_whose_checkout_was_deleted(paths: Paths, tmp_p
     gone = Paths(root=paths.root, state=tmp_path / "state", cache=paths.cache)
     spec = rehearsal.RehearsalSpec(site=site, network="10.98.0.0/24", hosts={"one": "10.98.0.11"})
     deleted = rehearsal.up(spec, gone, quiet)
+    subprocess.run([*deleted.enter_argv(), *ssh_argv(deleted, "one"), "true"], check=True)
     (deleted.folder / "rehearsal.json").unlink()
     assert rehearsal.down(site, paths, quiet)
     assert traces(site, paths.rehearsal(site)) == []
+    assert not sockets_folder(deleted.folder).exists()
 
 
 def test_down_ends_what_still_runs_inside_the_network(paths: Paths) -> None:
