@@ -43,12 +43,17 @@ def create_group(group: Path) -> None:
 def processes(group: Path) -> Iterator[int]:
     """Every process in a group and the groups below it."""
     for folder in _walk(group):
-        try:
-            text = (folder / "cgroup.procs").read_text(encoding="ascii")
-        except OSError:
-            continue  # the host removed this group of its own in this moment
-        # A process of another process-id namespace shows as 0.
-        yield from (int(line) for line in text.split() if line != "0")
+        yield from members(folder)
+
+
+def members(group: Path) -> list[int]:
+    """The processes of a group itself; none when it is not there or was removed in this moment."""
+    try:
+        text = (group / "cgroup.procs").read_text(encoding="ascii")
+    except OSError:
+        return []
+    # A process of another process-id namespace shows as 0.
+    return [int(line) for line in text.split() if line != "0"]
 
 
 def kill_group(group: Path) -> None:

@@ -139,14 +139,13 @@ def leader(rehearsal: Rehearsal, name: str) -> int | None:
 def is_supervised(rehearsal: Rehearsal, name: str) -> bool:
     """Whether systemd-nspawn runs for the host; without it a host is only half there."""
     group = group_of(rehearsal, name)
-    parts = (group / "supervisor", group)  # it starts in the second and moves to the first
-    return any(True for part in parts for _ in cgroups.processes(part))
+    # It starts in the first and moves to the second: asked the other way round, it could slip past between the looks.
+    return any(cgroups.members(part) for part in (group, group / "supervisor"))
 
 
 def runs(rehearsal: Rehearsal, name: str) -> bool:
     """Whether the host has booted far enough to have a first process, and a supervisor."""
-    supervisor = group_of(rehearsal, name) / "supervisor"
-    return leader(rehearsal, name) is not None and any(True for _ in cgroups.processes(supervisor))
+    return leader(rehearsal, name) is not None and bool(cgroups.members(group_of(rehearsal, name) / "supervisor"))
 
 
 def power_off(rehearsal: Rehearsal, name: str, *, seconds: float = 120) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,37 @@ def test_a_dead_host_boots_again_with_its_own_disk(
     rehearsal.up(SPEC, paths, quiet)
     assert on(running, "two", "cat", "/srv/mark", "/etc/machine-id", capfd=capfd) == f"kept\n{identity}"
     assert hosts.leader(running, "one") == neighbour
+
+
+def test_a_supervisor_is_seen_also_while_it_moves_to_a_group_of_its_own(tmp_path: Path) -> None:
+    site = f"{SITE}-m"
+    moving = rehearsal.Rehearsal(spec=replace(SPEC, site=site), folder=tmp_path)
+    group = hosts.group_of(moving, "one")
+    own = group / "supervisor"
+    cgroups.create_group(group)
+    seen: list[bool] = []
+    with subprocess.Popen(["sleep", "300"]) as supervisor:
+
+        def move() -> None:
+            time.sleep(0.0003)
+            own.mkdir()
+            (own / "cgroup.procs").write_text(str(supervisor.pid))
+
+        try:
+            for _round in range(300):
+                (group / "cgroup.procs").write_text(str(supervisor.pid))
+                if own.exists():
+                    own.rmdir()
+                mover = threading.Thread(target=move)
+                mover.start()
+                while mover.is_alive():
+                    seen.append(hosts.is_supervised(moving, "one"))
+                mover.join()
+        finally:
+            supervisor.kill()
+            cgroups.kill_group(cgroups.site_group(site))
+    assert len(seen) > 30
+    assert all(seen)
 
 
 def test_a_host_that_shut_down_can_be_switched_on(running: rehearsal.Rehearsal) -> None:
