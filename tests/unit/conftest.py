@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from installer.files import sockets_home
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
 def sockets() -> Iterator[Path]:
-    """A folder for Ansible's sockets; a path of pytest's own is longer than the kernel allows for a socket."""
-    with tempfile.TemporaryDirectory(prefix="sw-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    """A folder for sockets; a path of pytest's own is longer than the kernel allows for one."""
+    with sockets_home("sw-") as folder:
+        yield folder
