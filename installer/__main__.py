@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from installer.cli import Program, cli
+from installer.console.terminal import Terminal
+from installer.controller.paths import Paths
 from installer.errors import EXIT_INTERRUPTED, ConfigurationError, InstallerError, InterruptedRunError
-from installer.paths import Paths
-from installer.terminal import Terminal
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -19,8 +19,8 @@ from installer.operations.request import INSIDE_VARIABLE, STARTED_VARIABLE, Requ
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from installer.paths import Paths
-    from installer.terminal import Terminal
+    from installer.console.terminal import Terminal
+    from installer.controller.paths import Paths
 
 _PATH: Final = click.Path(path_type=Path)
 _EXISTING: Final = click.Path(path_type=Path, exists=True)

@@ -20,7 +20,7 @@ from installer.bundle.build import keys_folder
 from installer.bundle.debian import HOST_BASE
 from installer.bundle.keys import gpg_home
 from installer.bundle.trust import trusted_folder
-from installer.paths import Paths
+from installer.controller.paths import Paths
 
 ARCHIVE_DATE: Final = "Fri, 20 Nov 2026 02:11:10 UTC"
 PAYLOAD_BUILD: Final = """\

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from installer.controller import Job, ensure_commands
+from installer.controller.commands import Job, ensure_commands
 from installer.errors import ConfigurationError
 
 

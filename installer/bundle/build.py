@@ -39,7 +39,7 @@ from installer.bundle.wheels import (
     pack_collections,
     python_tag,
 )
-from installer.debian_mirror import read_debian_mirror
+from installer.controller.debian_mirror import read_debian_mirror
 from installer.errors import BundleError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from installer.paths import Paths
+    from installer.controller.paths import Paths
 
 ARCHITECTURE: Final = "amd64"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from installer.bundle.commands import Commands
-    from installer.debian_mirror import DebianMirror
+    from installer.controller.debian_mirror import DebianMirror
 
 # What a Debian 13 host has before we come. It is in the bundle too: a package we add may need a newer
 # library than a host has, and then everything built from the library's source has to go along.

@@ -15,7 +15,7 @@ from installer.manifests import load_manifests
 
 if TYPE_CHECKING:
     from installer.bundle.keys import SigningKeys
-    from installer.paths import Paths
+    from installer.controller.paths import Paths
 
 _OWN_SOURCE: Final = Path(__file__).parent  # another way to build is another input
 

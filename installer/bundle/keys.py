@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from minisign import KeyPair, ParseError, PublicKey, SecretKey, Signature
 
+from installer.controller.files import sockets_home
 from installer.errors import BundleError
-from installer.files import sockets_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

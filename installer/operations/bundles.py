@@ -11,14 +11,14 @@ from installer.bundle.build import build as build_bundle
 from installer.bundle.build import keys_folder
 from installer.bundle.trust import trusted_folder
 from installer.bundle.verify import verify as verify_bundle
-from installer.controller import Job, ensure_commands
+from installer.controller.commands import Job, ensure_commands
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from installer.bundle import Manifest
-    from installer.paths import Paths
-    from installer.terminal import Terminal
+    from installer.console.terminal import Terminal
+    from installer.controller.paths import Paths
 
 
 def build(

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from installer.logins import close_logins, sharing, sockets_folder
+from installer.controller.logins import close_logins, sharing, sockets_folder
 from installer.manifests import load_manifests
 from installer.pki import Wanted, certificates_wanted, ensure_authority, read_given
+from installer.playbooks.runner import Runner, RunnerSettings, mitogen_available
 from installer.preflight import CHECKS
 from installer.rehearsal.access import ssh_argv
 from installer.rehearsal.lifecycle import find
-from installer.runner import Runner, RunnerSettings, mitogen_available
-from installer.secrets import (
+from installer.site import load_site, runtime
+from installer.site.runtime import RehearsalConnection
+from installer.vault import (
     VAULT_PREFIX,
     catalog,
     ensure_vault,
@@ -28,19 +30,17 @@ from installer.secrets import (
     resolve_password,
     vault_client,
 )
-from installer.site import load_site, runtime
-from installer.site.runtime import RehearsalConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from installer.console.terminal import Terminal
+    from installer.controller.paths import Paths
     from installer.manifests import RoleManifest
     from installer.operations.request import Request, StrategyChoice
-    from installer.paths import Paths
+    from installer.playbooks.runner import Strategy
     from installer.rehearsal.model import Rehearsal
-    from installer.runner import Strategy
     from installer.site import Host, Site
-    from installer.terminal import Terminal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

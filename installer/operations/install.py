@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Final
 from installer.bundle.build import keys_folder
 from installer.bundle.trust import trusted_folder
 from installer.bundle.verify import verify
+from installer.controller.site_lock import site_lock
 from installer.errors import ConfigurationError, InstallerError, InterruptedRunError
-from installer.journal import DONE, FAILED, INTERRUPTED, UNPROVEN, Journal, Operation, StageRecord
 from installer.operations import checks
 from installer.operations.settling import settle
 from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
-from installer.orphans import end_orphans
-from installer.schedule import MOST_AT_ONCE
-from installer.site_lock import site_lock
-from installer.stages import STAGES, Stage, check_stages, file_digests
+from installer.playbooks.orphans import end_orphans
+from installer.playbooks.results import DONE, FAILED, INTERRUPTED
+from installer.stages.graph import STAGES, Stage, check_stages, file_digests
+from installer.stages.journal import UNPROVEN, Journal, Operation, StageRecord
+from installer.stages.schedule import MOST_AT_ONCE
 
 if TYPE_CHECKING:
     from installer.bundle import Manifest
     from installer.operations.context import OperationContext
-    from installer.runner import PlaybookResult
+    from installer.playbooks.runner import PlaybookResult
 
 VERB: Final = "install"
 

@@ -6,18 +6,18 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from installer.controller.site_lock import site_lock
 from installer.errors import InstallerError
-from installer.journal import DONE
 from installer.operations.install import verify_bundle
 from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
-from installer.orphans import end_orphans
-from installer.site_lock import site_lock
-from installer.stages import STAGES, check_stages
+from installer.playbooks.orphans import end_orphans
+from installer.playbooks.results import DONE
+from installer.stages.graph import STAGES, check_stages
 
 if TYPE_CHECKING:
     from installer.operations.context import OperationContext
-    from installer.playbook_events import TaskEvent
+    from installer.playbooks.events import TaskEvent
 
 VERB: Final = "plan"
 

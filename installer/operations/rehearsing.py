@@ -8,23 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from installer.bundle.build import build
-from installer.controller import Job, ensure_commands
+from installer.controller.commands import Job, ensure_commands
+from installer.controller.site_lock import site_lock
 from installer.errors import ConfigurationError
 from installer.operations.context import load
 from installer.operations.request import INSIDE_VARIABLE, STARTED_VARIABLE
 from installer.rehearsal.access import exec_on, run_inside
 from installer.rehearsal.lifecycle import down, find, list_rehearsals, up
 from installer.rehearsal.model import RehearsalSpec
-from installer.site_lock import site_lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from installer.console.terminal import Terminal
+    from installer.controller.paths import Paths
     from installer.operations.request import Request
-    from installer.paths import Paths
     from installer.rehearsal.model import Rehearsal
     from installer.site import Site
-    from installer.terminal import Terminal
 
 
 def prepare(request: Request, paths: Paths, terminal: Terminal, *, with_bundle: bool) -> Rehearsal:

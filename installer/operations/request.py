@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from installer.paths import Paths
+    from installer.controller.paths import Paths
 
 StrategyChoice = Literal["auto", "mitogen", "stock"]
 INSIDE_VARIABLE: Final = "SITEWRIGHT_INSIDE"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from installer.errors import InterruptedRunError, PlaybookError
-from installer.journal import DONE, INTERRUPTED
-from installer.progress import progress_for
-from installer.runner import PlaybookRun
-from installer.schedule import run_stages
-from installer.stages import STAGES, Stage, hosts_of
+from installer.playbooks.results import DONE, INTERRUPTED
+from installer.playbooks.runner import PlaybookRun
+from installer.stages.graph import STAGES, Stage, hosts_of
+from installer.stages.progress import progress_for
+from installer.stages.schedule import run_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from installer.operations.context import OperationContext
     from installer.operations.summary import Summary
-    from installer.playbook_events import TaskEvent
-    from installer.runner import PlaybookResult, Runner
+    from installer.playbooks.events import TaskEvent
+    from installer.playbooks.runner import PlaybookResult, Runner
 
 _KEPT_RUNS: Final = 20
 

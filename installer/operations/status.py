@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from installer.errors import VerificationError
-from installer.journal import Journal
 from installer.operations.checks import subject_of
 from installer.operations.summary import Summary
 from installer.report import CheckResult, Verdict
-from installer.stages import STAGES
+from installer.stages.graph import STAGES
+from installer.stages.journal import Journal
 from installer.verify import CHECKS
 
 if TYPE_CHECKING:

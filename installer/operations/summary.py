@@ -6,15 +6,15 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from installer.journal import HostTally
+from installer.playbooks.results import HostTally
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from installer.console.terminal import Terminal
     from installer.errors import InstallerError
-    from installer.playbook_events import Failure
-    from installer.runner import PlaybookResult
-    from installer.terminal import Terminal
+    from installer.playbooks.events import Failure
+    from installer.playbooks.runner import PlaybookResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

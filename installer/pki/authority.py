@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from installer.controller.files import write_atomically
 from installer.errors import ConfigurationError
-from installer.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from installer.files import write_atomically
+from installer.controller.files import write_atomically
 from installer.manifests.certificates import Wanted
 from installer.pki.authority import CERTIFICATE_FILE, open_authority
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from installer.controller.logins import sharing, sockets_folder
 from installer.errors import PlaybookError
-from installer.logins import sharing, sockets_folder
 from installer.rehearsal import hosts
 from installer.rehearsal.model import KEY_EXCHANGE
 from installer.rehearsal.tools import clean_environment, without_proxies

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+from installer.controller.paths import Paths
 from installer.errors import InstallerError
-from installer.paths import Paths
 from installer.rehearsal.lifecycle import down, list_rehearsals
 
 

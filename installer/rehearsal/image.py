@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from installer.debian_mirror import SUITE, DebianMirror, read_debian_mirror
+from installer.controller.debian_mirror import SUITE, DebianMirror, read_debian_mirror
 from installer.errors import ConfigurationError
 from installer.rehearsal.model import LOGIN_USER
 from installer.rehearsal.tools import call, clean_environment

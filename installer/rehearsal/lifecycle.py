@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from installer.controller import Job, ensure_commands
+from installer.controller.commands import Job, ensure_commands
+from installer.controller.logins import close_logins, sockets_folder
 from installer.errors import ConfigurationError
-from installer.logins import close_logins, sockets_folder
 from installer.rehearsal import cgroups, hosts
 from installer.rehearsal.access import ensure_login_key, wait_for_login, write_known_hosts
 from installer.rehearsal.image import ensure_image
@@ -24,7 +24,7 @@ from installer.rehearsal.network import ensure_network, raise_inotify_limit, rem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from installer.paths import Paths
+    from installer.controller.paths import Paths
 
 # Which folder a site's namespace and control groups belong to; forgotten at reboot, as they are.
 _OWNERS: Final = Path("/run/sitewright/rehearsals")

@@ -20,14 +20,14 @@ import yaml
 
 from installer import rehearsal
 from installer.bundle.build import build
-from installer.controller import Job, ensure_commands
+from installer.controller.commands import Job, ensure_commands
+from installer.controller.paths import Paths
 from installer.errors import InstallerError
-from installer.guard import descendants, send
 from installer.manifests import load_manifests
-from installer.paths import Paths
 from installer.pki import ensure_authority
-from installer.secrets import catalog, ensure_vault, read_vault, rehearsal_password
+from installer.playbooks.guard import descendants, send
 from installer.site import GROUPS, Site, load_site
+from installer.vault import catalog, ensure_vault, read_vault, rehearsal_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from installer import wanted
 from installer.manifests import certificates, known_manifests
+from installer.manifests import requirements as wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
 def packages_wanted(site: Mapping[str, Any], host: str) -> list[str]:
-    """See `installer.wanted.packages_wanted`."""
+    """See `installer.manifests.requirements.packages_wanted`."""
     return wanted.packages_wanted(site, host, known_manifests())
 
 
 def early_files_wanted(site: Mapping[str, Any], host: str) -> list[dict[str, str]]:
-    """See `installer.wanted.early_files_wanted`."""
+    """See `installer.manifests.requirements.early_files_wanted`."""
     return wanted.early_files_wanted(site, host, known_manifests())
 
 
 def base_host_names(site: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """See `installer.wanted.host_names`."""
+    """See `installer.manifests.requirements.host_names`."""
     return wanted.host_names(site)
 
 

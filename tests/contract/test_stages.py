@@ -9,7 +9,7 @@ import yaml
 
 from installer.manifests import ALL_HOSTS, load_manifests
 from installer.site.model import GROUPS
-from installer.stages import STAGES
+from installer.stages.graph import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from installer.files import sockets_home
+from installer.controller.files import sockets_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from installer.broker_credentials import rabbitmq_password_hash
+from plugins.filter.broker_credentials import rabbitmq_password_hash
 
 
 def test_hash_is_salt_and_sha256_of_salt_and_password() -> None:

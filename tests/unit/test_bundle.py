@@ -32,7 +32,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workshop with a bundle, made once."""
     made = make_workshop(tmp_path_factory.mktemp("workshop") / "template")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("installer.debian_mirror.KEYRING", made.base / "archive-key.asc")
+        patch.setattr("installer.controller.debian_mirror.KEYRING", made.base / "archive-key.asc")
         made.build()
     return made.base
 
@@ -42,7 +42,7 @@ def workshop(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A workshop of the test's own, with a bundle and a filled cache."""
     base = tmp_path / "workshop"
     shutil.copytree(template, base)
-    monkeypatch.setattr("installer.debian_mirror.KEYRING", base / "archive-key.asc")
+    monkeypatch.setattr("installer.controller.debian_mirror.KEYRING", base / "archive-key.asc")
     return Workshop(base=base)
 
 
@@ -187,7 +187,7 @@ def test_a_damaged_download_in_the_cache_is_fetched_again(workshop: Workshop) ->
 def test_a_killed_build_leaves_nothing_in_place_and_the_next_one_carries_on(bare: Workshop) -> None:
     (bare.payload / "build").write_text("#!/bin/sh\ntouch started\nexec sleep 100\n", encoding="utf-8")
     code = (
-        "import sys; from pathlib import Path; import installer.debian_mirror as m\n"
+        "import sys; from pathlib import Path; import installer.controller.debian_mirror as m\n"
         "from tests.bundle_workshop import Workshop\n"
         "w = Workshop(base=Path(sys.argv[1])); m.KEYRING = w.base / 'archive-key.asc'; w.build()\n"
     )

@@ -21,7 +21,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """A workshop with a bundle, which the tests only read."""
     made = make_workshop(tmp_path_factory.mktemp("workshop") / "base")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("installer.debian_mirror.KEYRING", made.base / "archive-key.asc")
+        patch.setattr("installer.controller.debian_mirror.KEYRING", made.base / "archive-key.asc")
         made.build()
     return made
 

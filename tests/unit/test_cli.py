@@ -13,10 +13,10 @@ import click
 import pytest
 
 from installer.cli import Program, cli
+from installer.console.terminal import Terminal
+from installer.controller.paths import Paths
 from installer.errors import InstallerError
 from installer.operations.request import INSIDE_VARIABLE, STARTED_VARIABLE
-from installer.paths import Paths
-from installer.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 

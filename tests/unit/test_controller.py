@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from installer.controller import Job, commands_for, ensure_commands, missing_packages
+from installer.controller.commands import Job, commands_for, ensure_commands, missing_packages
 from installer.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def test_nothing_is_said_when_nothing_is_missing() -> None:
 
 def test_an_ordinary_user_gets_the_exact_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr("installer.controller._SYSTEM_FOLDERS", ())
+    monkeypatch.setattr("installer.controller.commands._SYSTEM_FOLDERS", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigurationError, match="lacks what it takes to rehearse") as caught:
         ensure_commands([Job.REHEARSAL], print)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from installer.debian_mirror import DebianMirror, read_debian_mirror
+from installer.controller.debian_mirror import DebianMirror, read_debian_mirror
 from installer.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from installer import guard
+from installer.playbooks import guard
 
 SCRIPT = str(Path(guard.__file__).resolve())
 SECONDS = 15

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
+from installer.console.terminal import Terminal
+from installer.controller.paths import Paths
 from installer.errors import ConfigurationError, PlaybookError, VerificationError
-from installer.journal import Journal
 from installer.operations import checks, install, stage_runs
 from installer.operations.context import OperationContext
 from installer.operations.request import Request
-from installer.paths import Paths
+from installer.playbooks.runner import Runner, RunnerSettings
 from installer.report import CheckResult, Report, Verdict
-from installer.runner import Runner, RunnerSettings
-from installer.stages import Stage
-from installer.terminal import Terminal
+from installer.stages.graph import Stage
+from installer.stages.journal import Journal
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 

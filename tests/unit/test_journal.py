@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from installer.journal import DONE, FAILED, INTERRUPTED, UNPROVEN, HostTally, Journal, StageRecord
+from installer.playbooks.results import DONE, FAILED, INTERRUPTED, HostTally
+from installer.stages.journal import UNPROVEN, Journal, StageRecord
 
 INPUTS = {"the bundle": "b1", "stage base": "s1"}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from installer.controller.paths import Paths
 from installer.errors import ConfigurationError
-from installer.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[2]
 

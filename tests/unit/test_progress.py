@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from installer.journal import HostTally
-from installer.playbook_events import Outcome, TaskEvent
-from installer.progress import Progress, progress_for
-from installer.runner import PlaybookResult
-from installer.terminal import Terminal
+from installer.console.terminal import Terminal
+from installer.playbooks.events import Outcome, TaskEvent
+from installer.playbooks.results import HostTally
+from installer.playbooks.runner import PlaybookResult
+from installer.stages.progress import Progress, progress_for
 
 HOSTS = ("gw1", "db1", "db2")
 STAGES = {"base": HOSTS, "database": ("db1", "db2"), "gateway": ("gw1",)}

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from installer import rehearsal
+from installer.controller.logins import sockets_folder
+from installer.controller.paths import Paths
 from installer.errors import ConfigurationError, PlaybookError
-from installer.logins import sockets_folder
-from installer.paths import Paths
 from installer.rehearsal import cgroups, hosts
 from installer.rehearsal.access import ssh_argv
 
@@ -236,7 +236,8 @@ def test_two_rehearsals_with_the_same_addresses_live_side_by_side(running: rehea
 def test_an_up_killed_half_way_is_finished_by_the_next_and_leaves_nothing(paths: Paths, seconds: float) -> None:
     site = f"{SITE}-k"
     program = (
-        "import sys; from pathlib import Path; from installer import rehearsal; from installer.paths import Paths\n"
+        "import sys; from pathlib import Path; from installer import rehearsal\n"
+        "from installer.controller.paths import Paths\n"
         "paths = Paths(root=Path(sys.argv[1]), state=Path(sys.argv[2]), cache=Path(sys.argv[3]))\n"
         "spec = rehearsal.RehearsalSpec(site=sys.argv[4], network='10.98.0.0/24', hosts={'one': '10.98.0.11'})\n"
         "rehearsal.up(spec, paths, lambda line: None)\n"

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from installer import guard
-from installer.journal import DONE, FAILED, INTERRUPTED, HostTally
-from installer.logins import close_logins
-from installer.orphans import end_orphans
-from installer.playbook_events import TaskEvent, reason_of
-from installer.runner import PlaybookResult, PlaybookRun, Runner, RunnerSettings
-from installer.terminal import Terminal
+from installer.console.terminal import Terminal
+from installer.controller.logins import close_logins
+from installer.playbooks import guard
+from installer.playbooks.events import TaskEvent, reason_of
+from installer.playbooks.orphans import end_orphans
+from installer.playbooks.results import DONE, FAILED, INTERRUPTED, HostTally
+from installer.playbooks.runner import PlaybookResult, PlaybookRun, Runner, RunnerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from installer.schedule import run_stages
-from installer.stages import STAGES, Stage
+from installer.stages.graph import STAGES, Stage
+from installer.stages.schedule import run_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ import pytest
 
 from installer.errors import ConfigurationError
 from installer.manifests import SecretSpec, load_manifests
-from installer.secrets import (
+from installer.vault import (
     VaultError,
     catalog,
     ensure_vault,
@@ -218,7 +218,7 @@ def test_a_temporary_folder_with_a_long_path_is_no_obstacle(tmp_path: Path, monk
 
 def test_a_killed_installer_leaves_no_secret_on_disk(sockets: Path) -> None:
     program = (
-        "import os, signal\nfrom installer.secrets import vault_client\n"
+        "import os, signal\nfrom installer.vault import vault_client\n"
         f"with vault_client({PASSWORD!r}):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     environment = {**os.environ, "TMPDIR": str(sockets), "PYTHONPATH": str(ROOT)}

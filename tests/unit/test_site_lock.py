@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from installer.controller.site_lock import site_lock
 from installer.errors import ConfigurationError
-from installer.site_lock import site_lock
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from installer.site_lock import site_lock\n"
+    "import sys, time; from pathlib import Path; from installer.controller.site_lock import site_lock\n"
     "with site_lock(Path(sys.argv[1]), site='s', purpose='install'): print('held', flush=True); time.sleep(60)"
 )
 

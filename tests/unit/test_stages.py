@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from installer.errors import ConfigurationError
-from installer.stages import STAGES, Stage, check_stages, file_digests, hosts_of
+from installer.stages.graph import STAGES, Stage, check_stages, file_digests, hosts_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

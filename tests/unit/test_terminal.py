@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from installer.console.terminal import HIDDEN, Terminal, without_escapes
 from installer.errors import ConfigurationError
-from installer.terminal import HIDDEN, Terminal, without_escapes
 
 CANARY = "c4narySecretValue"
 

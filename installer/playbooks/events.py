@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from installer.journal import HostTally
-from installer.terminal import without_escapes
+from installer.console.terminal import without_escapes
+from installer.playbooks.results import HostTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

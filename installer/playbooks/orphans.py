@@ -7,8 +7,8 @@ import signal
 import time
 from typing import TYPE_CHECKING, Final
 
-from installer import guard
 from installer.errors import PlaybookError
+from installer.playbooks import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

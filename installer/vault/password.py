@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from installer.controller.files import write_atomically
 from installer.errors import ConfigurationError
-from installer.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, hmac, padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
+from installer.controller.files import write_atomically
 from installer.errors import ConfigurationError
-from installer.files import write_atomically
-from installer.secrets.catalog import VAULT_PREFIX, generate
+from installer.vault.catalog import VAULT_PREFIX, generate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -64,7 +64,7 @@ def check_stages(stages: Iterable[Stage], root: Path) -> None:
         if unknown:
             raise ConfigurationError(
                 f"stage {stage.name} needs {unknown[0]}, which does not come before it",
-                hint="mend STAGES in installer/stages.py",
+                hint="mend STAGES in installer/stages/graph.py",
             )
         if not stage.playbook(root).is_file():
             raise ConfigurationError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from installer.stages import Stage
+    from installer.stages.graph import Stage
 
 MOST_AT_ONCE: Final = 4
 

@@ -13,54 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from installer.playbooks.results import DONE, HostTally
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-DONE: Final = "done"
-FAILED: Final = "failed"
-INTERRUPTED: Final = "interrupted"
 # Left for good; the next run started over.
 ABANDONED: Final = "abandoned"
 # All stages are done, but the proof failed: the next run goes through all stages again.
 UNPROVEN: Final = "unproven"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostTally:
-    """How many tasks ended how on one host."""
-
-    ok: int = 0
-    changed: int = 0
-    failed: int = 0
-    unreachable: int = 0
-
-    def __add__(self, other: HostTally) -> HostTally:
-        """Both together."""
-        return HostTally(
-            ok=self.ok + other.ok,
-            changed=self.changed + other.changed,
-            failed=self.failed + other.failed,
-            unreachable=self.unreachable + other.unreachable,
-        )
-
-    def __sub__(self, other: HostTally) -> HostTally:
-        """What came on top of the other."""
-        return HostTally(
-            ok=self.ok - other.ok,
-            changed=self.changed - other.changed,
-            failed=self.failed - other.failed,
-            unreachable=self.unreachable - other.unreachable,
-        )
-
-    def to_json(self) -> dict[str, int]:
-        """As plain data."""
-        return {
-            "ok": self.ok,
-            "changed": self.changed,
-            "failed": self.failed,
-            "unreachable": self.unreachable,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from installer.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CHECKOUT: Final = Path(__file__).resolve().parent.parent
+_CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

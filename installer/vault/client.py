@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from installer.files import sockets_home
-from installer.secrets.vault_client import SOCKET_VARIABLE
+from installer.controller.files import sockets_home
+from installer.vault.vault_client import SOCKET_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -121,7 +121,7 @@ class Terminal:
             stream.write(_plain_table(columns, cells))
             stream.flush()
             return
-        from installer.tables import print_table  # noqa: PLC0415 - rich costs 60 ms that most commands can save
+        from installer.console.tables import print_table  # noqa: PLC0415 - rich costs 60 ms that most commands can save
 
         print_table(stream, columns, cells)
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import ansible_runner
 
-from installer import guard
+from installer.controller.logins import control_path
 from installer.errors import ConfigurationError
-from installer.journal import DONE, FAILED, INTERRUPTED, HostTally
-from installer.logins import control_path
-from installer.orphans import RECORD, signal_recorded
-from installer.playbook_events import HIDDEN_FAILURES, Failure, Listener, TaskEvent
+from installer.playbooks import guard
+from installer.playbooks.events import HIDDEN_FAILURES, Failure, Listener, TaskEvent
+from installer.playbooks.orphans import RECORD, signal_recorded
+from installer.playbooks.results import DONE, FAILED, INTERRUPTED, HostTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

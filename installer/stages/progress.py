@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from rich.console import ConsoleOptions, RenderResult
 
-    from installer.playbook_events import TaskEvent
-    from installer.runner import PlaybookResult
-    from installer.terminal import Terminal
+    from installer.console.terminal import Terminal
+    from installer.playbooks.events import TaskEvent
+    from installer.playbooks.runner import PlaybookResult
 
 _WAITING: Final = "waiting"
 _RUNNING: Final = "running"

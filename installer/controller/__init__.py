@@ -1,0 +1,1 @@
+"""The controller: its programs, folders, locks, logins and Debian archive."""

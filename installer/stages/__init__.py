@@ -1,0 +1,1 @@
+"""Operations as graphs of stages: their order, their progress, their journal."""
