@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from installer.applications import load_applications
 from installer.bundle.payloads import Payload, load_payloads
 from installer.bundle.wheels import LOCK_FILE, hash_collections, python_tag
 from installer.errors import BundleError
@@ -69,12 +70,13 @@ def _debian_packages(paths: Paths, payloads: tuple[Payload, ...]) -> list[str]:
     """What the roles list and the payloads depend on, without the payloads themselves."""
     built = {payload.package for payload in payloads}
     wanted = {package for role in load_manifests(paths.root).values() for package in role.packages}
+    wanted |= {package for application in load_applications(paths.root).values() for package in application.payloads}
     wanted |= {package for payload in payloads for package in payload.depended_packages}
     ours = {package for package in wanted if package.startswith("sitewright-")}
     unknown = sorted(ours - built)
     if unknown:
         raise BundleError(
-            f"a role installs {unknown[0]}, but no payload builds it",
+            f"a role or an application installs {unknown[0]}, but no payload builds it",
             hint="add payloads/<name>/payload.yml with a build",
         )
     return sorted(wanted - ours)

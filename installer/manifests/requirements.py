@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from installer.manifests import roles_of
 
@@ -12,10 +12,25 @@ if TYPE_CHECKING:
     from installer.manifests import RoleManifest
 
 
+# Models are laid on every engine host; the first of them deploys them for all.
+_MODELS_GROUP: Final = "engine"
+
+
 def packages_wanted(site: Mapping[str, Any], host: str, manifests: Mapping[str, RoleManifest]) -> list[str]:
-    """Debian packages of all roles of a host, sorted."""
+    """Debian packages of all roles of a host and of the site's applications on it, sorted."""
     roles = roles_of(manifests, tuple(site["hosts"][host]["groups"]))
-    return sorted({package for role in roles for package in role.packages})
+    return sorted({package for role in roles for package in role.packages} | payloads_on(site, host))
+
+
+def payloads_on(site: Mapping[str, Any], host: str) -> set[str]:
+    """Payload packages of the site's applications that belong on a host."""
+    groups = site["hosts"][host]["groups"]
+    wanted: set[str] = set()
+    for application in site.get("applications", {}).values():
+        wanted |= {process["payload"] for process in application["processes"].values() if process["group"] in groups}
+        if application["models"] is not None and _MODELS_GROUP in groups:
+            wanted.add(application["models"]["payload"])
+    return wanted
 
 
 def early_files_wanted(

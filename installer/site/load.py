@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from installer.documents import Document, DocumentError, Problem, nearest, read_document
 from installer.documents.schema import refusal, validate
+from installer.site.applications import choose_applications
 from installer.site.inventory import HOSTS_FILE, SITE_KEY, Inventory, Scope, read_inventory
 from installer.site.model import GROUPS, Host, Setting, Site, SiteClass, Waiver
 from installer.site.role_variables import Option, check_value, read_role_variables
@@ -103,6 +104,7 @@ class _SiteFile(_Strict):
     virtual_ip: Address
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     tls: _Tls | None = None
+    applications: list[str] = []
     hosts: dict[str, _HostCaps] = {}
     waivers: list[_Waiver] = []
 
@@ -144,6 +146,7 @@ def load_site(
     hosts = _hosts(inventory, document, model)
     waivers = _waivers(inventory, document, model, check_ids, today or datetime.now(UTC).date())
     certificates = _certificates_directory(inventory, document, model)
+    applications = choose_applications(inventory, document, model.applications, roles)
     _check_other_sites(inventory, document, model.name)
     if len(hosts) < len(inventory.hosts):
         raise DocumentError(inventory.problems)
@@ -160,6 +163,7 @@ def load_site(
         hosts=hosts,
         groups={group: tuple(name for name in hosts if group in hosts[name].groups) for group in GROUPS},
         waivers=waivers,
+        applications=applications,
         certificates_directory=certificates,
         sources={key: document.at(SITE_KEY, key) for key in _SiteFile.model_fields},
     )

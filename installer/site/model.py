@@ -116,6 +116,7 @@ class Site:
         hosts: Hosts by name.
         groups: Names of the hosts in each group of the model.
         waivers: Checks that may fail.
+        applications: What the site's applications say, plain, by name.
         certificates_directory: The hospital's own certificates, or None for the private CA.
         sources: Where each key of `sitewright:` was written.
     """
@@ -132,6 +133,7 @@ class Site:
     hosts: Mapping[str, Host]
     groups: Mapping[str, tuple[str, ...]]
     waivers: tuple[Waiver, ...]
+    applications: Mapping[str, Mapping[str, Any]]
     certificates_directory: Path | None
     sources: Mapping[str, Source]
 
@@ -148,7 +150,7 @@ class Site:
             "rehearsal": self.rehearsal,
             "hosts": {name: self._resolved_host(host) for name, host in self.hosts.items()},
             "groups": {name: list(members) for name, members in self.groups.items()},
-            "settings": {},
+            "applications": {name: dict(said) for name, said in self.applications.items()},
         }
 
     def settings_of(self, host: str) -> dict[str, Any]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 AMQPS_PORT: Final = 5671
 VIRTUAL_HOST: Final = "sitewright"
-CLAIMS_QUEUE: Final = "claims"
 _ALARMS: Final = ("mem_alarm", "disk_free_alarm", "partitions")
 
 
@@ -32,8 +31,8 @@ def ask(subject: Subject, host: Host, path: str) -> Any:
     return answer.json()
 
 
-def claims(subject: Subject) -> int:
-    """Messages in the claims queue that wait for a consumer, asked over AMQP.
+def waiting(subject: Subject, queue: str) -> int:
+    """Messages in a queue that wait for a consumer, asked over AMQP.
 
     The management API would say the same up to five seconds later; the queue itself knows at once.
     """
@@ -48,7 +47,7 @@ def claims(subject: Subject) -> int:
         blocked_connection_timeout=TIMEOUT_SECONDS,
     )
     with pika.BlockingConnection(parameters) as connection:
-        declared = connection.channel().queue_declare(CLAIMS_QUEUE, passive=True)
+        declared = connection.channel().queue_declare(queue, passive=True)
         return int(declared.method.message_count)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+from installer.manifests.requirements import packages_wanted
 from installer.report import CheckResult, passed_if
 
 if TYPE_CHECKING:
@@ -14,16 +15,13 @@ _FORMAT: Final = "${db:Status-Abbrev}|${Package}|${Version}\\n"
 
 
 def wanted_packages(subject: Subject, host: str) -> set[str]:
-    """Packages the roles of a host ask for."""
-    groups = {"all", *subject.site["hosts"][host]["groups"]}
-    return {
-        package for manifest in subject.manifests.values() if manifest.group in groups for package in manifest.packages
-    }
+    """Packages the roles of a host and the applications on it ask for."""
+    return set(packages_wanted(subject.site, host, subject.manifests))
 
 
 def platform_versions(subject: Subject) -> dict[str, str]:
-    """Versions of what the roles ask for, as the bundle carries them."""
-    asked = {package for manifest in subject.manifests.values() for package in manifest.packages}
+    """Versions of what roles and applications ask for, as the bundle carries them."""
+    asked = {package for host in subject.site["hosts"] for package in wanted_packages(subject, host)}
     return {package: subject.packages[package] for package in asked if package in subject.packages}
 
 

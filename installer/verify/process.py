@@ -19,83 +19,99 @@ if TYPE_CHECKING:
 
     from installer.verify.subject import Subject
 
-PROCESS_KEY: Final = "revenue-cycle"
-FINISH_SECONDS: Final = 120.0
 COUNT_SECONDS: Final = 20.0
 _STARTERS: Final = 8
-# The engine answers with at most 2000 rows; an instance of the reference process has about 15 variables.
+# The engine answers with at most 2000 rows; an instance of a process has about 15 variables.
 _PAGE: Final = 1000
 _INSTANCES_AT_ONCE: Final = 50
-# Every tenth instance has a payer nobody knows, so that the denial path is proven as well.
-_DENIED_EVERY: Final = 10
 
 
 def check(subject: Subject) -> list[CheckResult]:
-    """Start instances through the virtual IP and follow them into history, queue and cache."""
+    """Start each application's instances through the virtual IP and follow them into history, queue and cache."""
     pool = subject.gateway()
-    run = f"verify-{secrets.token_hex(4)}"
     engine = _json(subject, pool, "GET", "/engine-rest/engine")
-    queued = broker.claims(subject)
+    results = [
+        passed_if(
+            [each["name"] for each in engine] == ["default"],
+            check="process.engine",
+            host=subject.name,
+            measured=f"engines through the virtual IP: {', '.join(each['name'] for each in engine)}",
+            wanted="default",
+            fix="the gateway answers without an engine behind it: see the engine's journal",
+        )
+    ]
+    for name, application in subject.site["applications"].items():
+        if application["proof"] is not None:
+            results += _prove(subject, pool, name, application["proof"])
+    return results
+
+
+def _prove(
+    subject: Subject, pool: urllib3.HTTPSConnectionPool, application: str, proof: Mapping[str, Any]
+) -> list[CheckResult]:
+    """One application's proof."""
+    run = f"verify-{secrets.token_hex(4)}"
+    times, limit = int(proof["times"]), float(proof["finished_within_seconds"])
+    before = {queue: broker.waiting(subject, queue) for queue in proof["queues"]}
     clock = time.monotonic()
     with ThreadPoolExecutor(max_workers=_STARTERS) as starters:
-        list(starters.map(lambda number: _start(subject, pool, run, number), range(subject.instances)))
+        list(starters.map(lambda number: _start(subject, pool, proof, run, number), range(times)))
     started = time.monotonic() - clock
-    finished = _wait(lambda: _finished(subject, pool, run), subject.instances, FINISH_SECONDS)
+    finished = _wait(lambda: _finished(subject, pool, run), times, limit)
     seconds = time.monotonic() - clock
-    instances = _instances(subject, pool, run)
+    instances = _instances(subject, pool, run, times)
     activities = _activities(subject, pool, instances)
     variables = _variables(subject, pool, instances)
     completed = sum(1 for each in instances if each["state"] == "COMPLETED")
     whole = sum(1 for each in instances if activities[each["id"]] and variables[each["id"]])
-    # A worker publishes before it completes its task, so nothing should be missing by now.
-    counted = _wait(lambda: broker.claims(subject) - queued, subject.instances, COUNT_SECONDS)
-    cached = _eligibility_keys(subject)
-    wanted = f"{subject.instances} of {subject.instances}"
-    name = subject.name
-    return [
+    wanted = f"{times} of {times}"
+    results = [
         passed_if(
-            [each["name"] for each in engine] == ["default"],
-            check="process.engine",
-            host=name,
-            measured=f"engines through the virtual IP: {', '.join(each['name'] for each in engine)}",
-            wanted="default",
-            fix="the gateway answers without an engine behind it: see the engine's journal",
-        ),
-        passed_if(
-            finished == subject.instances,
+            finished == times,
             check="process.finished",
-            host=name,
-            measured=f"{finished} of {subject.instances} finished; started in {started:.1f} s,"
+            host=subject.name,
+            measured=f"{application}: {finished} of {times} finished; started in {started:.1f} s,"
             f" all done in {seconds:.1f} s",
-            wanted=f"{wanted} finished within {FINISH_SECONDS:.0f} s",
+            wanted=f"{wanted} finished within {limit:.0f} s",
             fix=f"look for incidents: GET /engine-rest/incident; business keys begin with {run}",
         ),
         passed_if(
-            completed == whole == len(instances) == subject.instances,
+            completed == whole == len(instances) == times,
             check="process.history",
-            host=name,
-            measured=f"{len(instances)} instances, {completed} completed, {whole} with their activities and variables"
-            f" ({activities.total()} and {variables.total()} rows)",
+            host=subject.name,
+            measured=f"{application}: {len(instances)} instances, {completed} completed, {whole} with their activities"
+            f" and variables ({activities.total()} and {variables.total()} rows)",
             wanted=f"{wanted} completed, each with its rows",
             fix="the history level of the engine must be full",
         ),
-        passed_if(
-            counted >= subject.instances,
-            check="process.claims",
-            host=name,
-            measured=f"{counted} more claims in the queue",
-            wanted=f"at least {subject.instances} more claims",
-            fix="the workers' journal says why a claim was not published",
-        ),
-        passed_if(
-            cached > 0,
-            check="process.eligibility",
-            host=name,
-            measured=f"{cached} answers about eligibility in the cache",
-            wanted="at least 1",
-            fix="the workers' journal says why Redis was not used",
-        ),
     ]
+    results += [_queued(subject, queue, before[queue], times * each) for queue, each in proof["queues"].items()]
+    return results + [_cached(subject, keys, least) for keys, least in proof["cache"].items()]
+
+
+def _queued(subject: Subject, queue: str, before: int, more: int) -> CheckResult:
+    """A worker publishes before it completes its task, so nothing should be missing by now."""
+    counted = _wait(lambda: broker.waiting(subject, queue) - before, more, COUNT_SECONDS)
+    return passed_if(
+        counted >= more,
+        check="process.queue",
+        host=subject.name,
+        measured=f"{counted} more messages in the queue {queue}",
+        wanted=f"at least {more} more",
+        fix="the workers' journal says why a message was not published",
+    )
+
+
+def _cached(subject: Subject, keys: str, least: int) -> CheckResult:
+    found = _keys(subject, keys)
+    return passed_if(
+        found >= least,
+        check="process.cache",
+        host=subject.name,
+        measured=f"{found} keys {keys} in the cache",
+        wanted=f"at least {least}",
+        fix="the workers' journal says why Redis was not used",
+    )
 
 
 def _json(subject: Subject, pool: urllib3.HTTPSConnectionPool, method: str, path: str, **options: Any) -> Any:
@@ -114,19 +130,33 @@ def _json(subject: Subject, pool: urllib3.HTTPSConnectionPool, method: str, path
     return answer.json()
 
 
-def _start(subject: Subject, pool: urllib3.HTTPSConnectionPool, run: str, number: int) -> None:
+def _start(
+    subject: Subject, pool: urllib3.HTTPSConnectionPool, proof: Mapping[str, Any], run: str, number: int
+) -> None:
     """Start one instance, as a front end would."""
-    denied = number % _DENIED_EVERY == 0
     variables = {
-        "patientId": {"value": f"{run}-{number}", "type": "String"},
-        "memberId": {"value": f"VERIFY-{number % 20:04d}", "type": "String"},
-        "payer": {"value": "UNKNOWN" if denied else "STATUTORY", "type": "String"},
-        "careType": {"value": "EMERGENCY", "type": "String"},
-        "diagnosisGroup": {"value": "CARDIAC", "type": "String"},
-        "chargeCents": {"value": 120_000 + number, "type": "Integer"},
+        name: {"value": value_of(said, run=run, number=number), "type": said["type"]}
+        for name, said in proof["variables"].items()
     }
-    path = f"/engine-rest/process-definition/key/{PROCESS_KEY}/start"
+    path = f"/engine-rest/process-definition/key/{proof['start']}/start"
     _json(subject, pool, "POST", path, json={"businessKey": f"{run}-{number}", "variables": variables})
+
+
+def value_of(said: Mapping[str, Any], *, run: str, number: int) -> str | int | bool:
+    """A variable of one instance, as the application's proof says it (see `installer.applications.schema.Variable`).
+
+    Args:
+        said: The variable.
+        run: This proof's own word.
+        number: The instance's number, from 0.
+    """
+    turn = number % said["modulo"] if said["modulo"] else number
+    if said["text"] is not None:
+        return str(said["text"]).format(run=run, number=turn)
+    if said["number"] is not None:
+        return int(said["number"]) + turn
+    value: str | int | bool = said["cycle"][turn % len(said["cycle"])]
+    return value
 
 
 def _finished(subject: Subject, pool: urllib3.HTTPSConnectionPool, run: str) -> int:
@@ -149,9 +179,9 @@ def _wait(count: Any, wanted: int, seconds: float) -> int:
         time.sleep(min(2.0, 0.3 + (wanted - counted) / 100))
 
 
-def _instances(subject: Subject, pool: urllib3.HTTPSConnectionPool, run: str) -> list[dict[str, Any]]:
+def _instances(subject: Subject, pool: urllib3.HTTPSConnectionPool, run: str, times: int) -> list[dict[str, Any]]:
     """This run's instances, as the history has them."""
-    fields = {"processInstanceBusinessKeyLike": f"{run}-%", "maxResults": str(subject.instances + 1)}
+    fields = {"processInstanceBusinessKeyLike": f"{run}-%", "maxResults": str(times + 1)}
     found: list[dict[str, Any]] = _json(subject, pool, "GET", "/engine-rest/history/process-instance", fields=fields)
     return found
 
@@ -195,10 +225,10 @@ def _variables(
     return counted
 
 
-def _eligibility_keys(subject: Subject) -> int:
-    """Cached answers on the Redis master."""
+def _keys(subject: Subject, pattern: str) -> int:
+    """Keys of a pattern on the Redis master."""
     for host in subject.group("redis"):
         with cache.connect(subject, host, 6379, user="admin") as client:
             if client.info("replication")["role"] == "master":
-                return sum(1 for _ in client.scan_iter(match="app:eligibility:*", count=500))
+                return sum(1 for _ in client.scan_iter(match=pattern, count=500))
     raise LookupError("no Redis master")

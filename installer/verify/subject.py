@@ -42,7 +42,6 @@ class Subject:
         client_key: Its key.
         ssh: Host name to the argv prefix that runs a command there.
         packages: Package name to the version the bundle carries.
-        instances: How many process instances prove the site.
     """
 
     site: Mapping[str, Any]
@@ -53,7 +52,6 @@ class Subject:
     client_key: Path
     ssh: Mapping[str, Sequence[str]]
     packages: Mapping[str, str]
-    instances: int = 200
 
     @property
     def name(self) -> str:

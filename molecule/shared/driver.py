@@ -168,6 +168,7 @@ def _write_inventory() -> Path:
         "public_name": "workflow.molecule.internal",
         "network": _NETWORK,
         "virtual_ip": f"{_PREFIX}10",
+        "applications": ["revenue-cycle"],
     }
     folder = _EPHEMERAL / "inventories" / _NAME
     (folder / "group_vars/all").mkdir(parents=True, exist_ok=True)

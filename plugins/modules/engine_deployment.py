@@ -59,7 +59,7 @@ author:
 EXAMPLES = r"""
 - name: Service | Ensure the models are deployed
   engine_deployment:
-    name: revenue-cycle
+    name: orders
     directory: /usr/share/sitewright/models
     url: https://workflow.example.internal/engine-rest
     user: admin
@@ -245,7 +245,7 @@ def main() -> None:
     if module.check_mode and (parameters["models_will_change"] or not models):
         module.exit_json(changed=True, **{**result, "reason": "the models are not on this host yet"})
     if not models:
-        module.fail_json(msg=f"no model in {parameters['directory']}; is the package sitewright-models installed?")
+        module.fail_json(msg=f"no model in {parameters['directory']}; is the package with the models installed?")
     try:
         engine = Engine(parameters)
         result["deployment_id"] = newest_when_ready(

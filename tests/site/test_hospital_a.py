@@ -134,9 +134,9 @@ def test_evidence_holds_every_proof(operator: Operator, installed: dict[str, Any
     checks = {result["check"] for result in evidence["results"] if result["verdict"] == "passed"}
     assert checks >= {
         "process.finished",
-        "process.claims",
+        "process.queue",
         "process.history",
-        "process.eligibility",
+        "process.cache",
         "database.replication",
         "database.synchronous",
         "etcd.quorum",

@@ -41,6 +41,9 @@ def manifests(tmp_path: Path) -> dict[str, RoleManifest]:
     meta.mkdir(parents=True)
     (meta / "sitewright.yml").write_text("group: engine\n")
     (meta / "argument_specs.yml").write_text(SPECIFICATION)
+    application = Path("payloads", "revenue-cycle", "application.yml")
+    (tmp_path / "checkout" / application).parent.mkdir(parents=True)
+    shutil.copy(ROOT / application, tmp_path / "checkout" / application)
     return load_manifests(tmp_path / "checkout")
 
 
@@ -89,7 +92,7 @@ def test_the_site_variable_has_the_agreed_shape(load: Callable[..., Site]) -> No
     resolved = load().resolved()
     assert list(resolved) == [
         *("name", "site_class", "domain", "public_name", "network", "virtual_ip", "timezone", "rehearsal"),
-        *("hosts", "groups", "settings"),
+        *("hosts", "groups", "applications"),
     ]
     assert resolved["groups"]["etcd"] == ["svc1", "svc2", "svc3"]
     assert resolved["hosts"]["db1"] == {
@@ -104,7 +107,7 @@ def test_the_site_variable_has_the_agreed_shape(load: Callable[..., Site]) -> No
 
 def test_a_rehearsal_plans_with_small_hosts_and_the_clinic_with_one_larger(load: Callable[..., Site]) -> None:
     assert load(rehearsal=True).resolved()["hosts"]["db1"]["memory_mb"] == 2048
-    clinic = load_site(ROOT / "inventories" / "clinic", manifests={}, rehearsal=True)
+    clinic = load_site(ROOT / "inventories" / "clinic", manifests=load_manifests(ROOT), rehearsal=True)
     assert clinic.resolved()["hosts"]["clinic1"]["memory_mb"] == 6144
     assert clinic.resolved()["hosts"]["clinic1"]["cores"] == 2
 
@@ -131,6 +134,15 @@ SPOILED: list[tuple[str, str, str, str, list[str]]] = [
     ("an unknown class", "site", "site_class: production", "site_class: prod", ["'prod'", "'staging'"]),
     ("a bad network", "site", "10.20.0.0/24", "10.20.0.0/33", ["sitewright.network", "like 10.20.0.0/24"]),
     ("an unknown time zone", "site", "timezone: UTC", "timezone: Europe/Viena", ["Europe/Viena", "Europe/Vienna"]),
+    (
+        "an unknown application",
+        "site",
+        "[revenue-cycle]",
+        "[revenue-cycl]",
+        ["no application revenue-cycl", "did you mean revenue-cycle?"],
+    ),
+    ("no application", "site", "[revenue-cycle]", "[]", ["applications is missing", "applications: [revenue-cycle]"]),
+    ("an application named twice", "site", "[revenue-cycle]", "[revenue-cycle, revenue-cycle]", ["is named twice"]),
     ("a virtual IP outside", "site", "10.20.0.10", "10.99.0.10", ["virtual_ip 10.99.0.10 is outside of 10.20.0.0/24"]),
     ("a virtual IP in use", "site", "10.20.0.10", "10.20.0.31", ["virtual_ip 10.20.0.31 is the address of db1"]),
     ("a name in use", "site", "workflow.hos", "db1.hos", ["public_name db1.hospital-a.internal is the name of db1"]),

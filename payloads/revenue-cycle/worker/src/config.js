@@ -18,9 +18,9 @@ const SHAPE = {
     lockMs: 'count',
     longPollMs: 'count',
     pauseMs: 'count',
-    eligibilityTtlSeconds: 'count',
     shutdownMs: 'count',
   },
+  application: { eligibilityTtlSeconds: 'count' },
 };
 
 const isEndpoint = (item) => typeof item?.host === 'string' && Number.isInteger(item?.port);

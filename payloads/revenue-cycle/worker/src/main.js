@@ -26,7 +26,8 @@ async function run() {
 
   const cache = new Cache(config, log);
   const publisher = new Publisher(config, log, Number(values.instance) || 0);
-  const { eligibilityTtlSeconds, shutdownMs } = config.tasks;
+  const { shutdownMs } = config.tasks;
+  const { eligibilityTtlSeconds } = config.application;
   const runner = new TaskRunner(config, createHandlers({ cache, publisher, eligibilityTtlSeconds }), log, workerId);
 
   let stopping = false;

@@ -22,9 +22,9 @@ const whole = () => ({
     lockMs: 5000,
     longPollMs: 300,
     pauseMs: 10,
-    eligibilityTtlSeconds: 60,
     shutdownMs: 3000,
   },
+  application: { eligibilityTtlSeconds: 60 },
 });
 
 const changed = (section, values) => {
