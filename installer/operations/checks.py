@@ -11,8 +11,8 @@ from installer.operations.summary import Summary
 from installer.pki import AUTHORITY_FILE, issue_client
 from installer.preflight import run as run_preflight
 from installer.report.page import write
+from installer.services.health.subject import Subject
 from installer.verify import run as run_verification
-from installer.verify.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

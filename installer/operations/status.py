@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING, Final
 from installer.errors import VerificationError
 from installer.operations.checks import subject_of
 from installer.operations.summary import Summary
-from installer.report import CheckResult, Verdict
 from installer.stages.graph import STAGES
 from installer.stages.journal import Journal
-from installer.verify import CHECKS
+from installer.verify import ask, health_checks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from installer.operations.context import OperationContext
-    from installer.verify.subject import Subject
 
 VERB: Final = "status"
-# The parts of the verification that start nothing.
-_READ_ONLY: Final = ("database", "etcd", "cache", "broker", "listeners")
 _SSH_SECONDS: Final = 20
 _FIXED_LINES: Final = 4
 # One line each: systemd's verdict, since when the host is up, load, memory; then the failed units.
@@ -92,30 +88,14 @@ def status(context: OperationContext) -> None:
 
 def _services(context: OperationContext, summary: Summary) -> list[str]:
     """Health of the services as they tell it themselves; names of what is not healthy."""
-    with subject_of(context) as subject, ThreadPoolExecutor(max_workers=len(_READ_ONLY)) as pool:
-        results = [result for found in pool.map(lambda name: _health(name, subject), _READ_ONLY) for result in found]
+    with subject_of(context) as subject:
+        results = [result for _, found in ask(health_checks(subject), subject) for result in found]
     context.terminal.table(
         ("service", "host", "measured", "verdict"),
         [(result.check, result.host, result.measured, str(result.verdict)) for result in results],
     )
     summary.more["services"] = [asdict(result) | {"verdict": str(result.verdict)} for result in results]
     return [result.check for result in results if not result.ok]
-
-
-def _health(name: str, subject: Subject) -> list[CheckResult]:
-    """One part of the verification; when it cannot be asked, that is the result."""
-    try:
-        return CHECKS[name](subject)
-    except Exception as error:
-        return [
-            CheckResult(
-                check=f"{name}.answers",
-                host=subject.name,
-                measured=f"{type(error).__name__}: {str(error).strip()[:300]}",
-                wanted="an answer",
-                verdict=Verdict.FAILED,
-            )
-        ]
 
 
 def _ask(host: str, login: Sequence[str]) -> HostState:

@@ -8,31 +8,51 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from installer.report import CheckResult, Report, Verdict
-from installer.verify import broker, cache, database, listeners, packages, process
+from installer.services import known_services
+from installer.verify import listeners, packages, process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
-    from installer.verify.subject import Subject
+    from installer.services.health.subject import Subject
 
     Check = Callable[[Subject], list[CheckResult]]
 
-# What does not disturb the others runs beside the process instances.
-CHECKS: Final[dict[str, Check]] = {
-    "process": process.check,
-    "database": database.check,
-    "etcd": database.check_etcd,
-    "cache": cache.check,
-    "broker": broker.check,
-    "listeners": listeners.check,
-    "packages": packages.check,
-}
+# Not of one service: what an application does, what listens anywhere, what is installed anywhere.
+_PROOF: Final[dict[str, Check]] = {"process": process.check}
+_LISTENERS: Final[dict[str, Check]] = {"listeners": listeners.check}
+_PACKAGES: Final[dict[str, Check]] = {"packages": packages.check}
+
+
+def health_checks(subject: Subject) -> dict[str, Check]:
+    """What every service of the site is asked, and what listens on its hosts: all that starts nothing."""
+    checks = {
+        check.name: check.load()
+        for service in known_services().values()
+        for check in service.health
+        if subject.group(service.group)
+    }
+    return checks | _LISTENERS
+
+
+def all_checks(subject: Subject) -> dict[str, Check]:
+    """The whole verification; what does not disturb the others runs beside the process instances."""
+    return _PROOF | health_checks(subject) | _PACKAGES
+
+
+def ask(checks: Mapping[str, Check], subject: Subject) -> Iterator[tuple[str, list[CheckResult]]]:
+    """Ask all at the same time; the answers come in the order of the questions.
+
+    A check that cannot be made is a failed check, with the reason as what was measured.
+    """
+    with ThreadPoolExecutor(max_workers=len(checks)) as pool:
+        futures = {name: pool.submit(_guarded, name, check, subject) for name, check in checks.items()}
+        for name, future in futures.items():
+            yield name, future.result()
 
 
 def run(subject: Subject, *, report: Callable[[str], None]) -> Report:
     """Ask everything and collect the answers.
-
-    A check that cannot be made is a failed check, with the reason as what was measured.
 
     Args:
         subject: The site.
@@ -41,13 +61,10 @@ def run(subject: Subject, *, report: Callable[[str], None]) -> Report:
     started = datetime.now(UTC)
     clock = time.monotonic()
     results: list[CheckResult] = []
-    with ThreadPoolExecutor(max_workers=len(CHECKS)) as pool:
-        futures = {name: pool.submit(_guarded, name, check, subject) for name, check in CHECKS.items()}
-        for name, future in futures.items():
-            found = future.result()
-            results.extend(found)
-            bad = sum(1 for each in found if not each.ok)
-            report(f"verify {name}: {len(found) - bad} of {len(found)} as wanted")
+    for name, found in ask(all_checks(subject), subject):
+        results.extend(found)
+        bad = sum(1 for each in found if not each.ok)
+        report(f"verify {name}: {len(found) - bad} of {len(found)} as wanted")
     return Report(
         title="Verification",
         site=subject.name,

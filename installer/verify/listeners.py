@@ -13,7 +13,7 @@ from installer.report import CheckResult, passed_if
 
 if TYPE_CHECKING:
     from installer.manifests import PortSpec
-    from installer.verify.subject import Host, Subject
+    from installer.services.health.subject import Host, Subject
 
 SSH_PORT: Final = 22
 POSTGRESQL_PORT: Final = 5432

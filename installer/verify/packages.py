@@ -9,7 +9,7 @@ from installer.manifests.requirements import packages_wanted
 from installer.report import CheckResult, passed_if
 
 if TYPE_CHECKING:
-    from installer.verify.subject import Subject
+    from installer.services.health.subject import Subject
 
 _FORMAT: Final = "${db:Status-Abbrev}|${Package}|${Version}\\n"
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import urllib3
 
 from installer.report import CheckResult, passed_if
-from installer.verify import broker, cache
-from installer.verify.subject import HTTP_OK
+from installer.services.health import rabbitmq, redis
+from installer.services.health.subject import HTTP_OK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from installer.verify.subject import Subject
+    from installer.services.health.subject import Subject
 
 COUNT_SECONDS: Final = 20.0
 _STARTERS: Final = 8
@@ -52,7 +52,7 @@ def _prove(
     """One application's proof."""
     run = f"verify-{secrets.token_hex(4)}"
     times, limit = int(proof["times"]), float(proof["finished_within_seconds"])
-    before = {queue: broker.waiting(subject, queue) for queue in proof["queues"]}
+    before = {queue: rabbitmq.waiting(subject, queue) for queue in proof["queues"]}
     clock = time.monotonic()
     with ThreadPoolExecutor(max_workers=_STARTERS) as starters:
         list(starters.map(lambda number: _start(subject, pool, proof, run, number), range(times)))
@@ -91,7 +91,7 @@ def _prove(
 
 def _queued(subject: Subject, queue: str, before: int, more: int) -> CheckResult:
     """A worker publishes before it completes its task, so nothing should be missing by now."""
-    counted = _wait(lambda: broker.waiting(subject, queue) - before, more, COUNT_SECONDS)
+    counted = _wait(lambda: rabbitmq.waiting(subject, queue) - before, more, COUNT_SECONDS)
     return passed_if(
         counted >= more,
         check="process.queue",
@@ -228,7 +228,7 @@ def _variables(
 def _keys(subject: Subject, pattern: str) -> int:
     """Keys of a pattern on the Redis master."""
     for host in subject.group("redis"):
-        with cache.connect(subject, host, 6379, user="admin") as client:
+        with redis.connect(subject, host, 6379, user="admin") as client:
             if client.info("replication")["role"] == "master":
                 return sum(1 for _ in client.scan_iter(match=pattern, count=500))
     raise LookupError("no Redis master")

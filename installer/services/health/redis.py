@@ -9,7 +9,7 @@ import redis
 from installer.report import CheckResult, passed_if
 
 if TYPE_CHECKING:
-    from installer.verify.subject import Host, Subject
+    from installer.services.health.subject import Host, Subject
 
 MASTER_NAME: Final = "sitewright"
 

@@ -8,10 +8,10 @@ import pika
 import urllib3
 
 from installer.report import CheckResult, passed_if
-from installer.verify.subject import HTTP_OK, TIMEOUT_SECONDS
+from installer.services.health.subject import HTTP_OK, TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
-    from installer.verify.subject import Host, Subject
+    from installer.services.health.subject import Host, Subject
 
 AMQPS_PORT: Final = 5671
 VIRTUAL_HOST: Final = "sitewright"

@@ -1,4 +1,4 @@
-"""PostgreSQL, Patroni and etcd asked about themselves."""
+"""PostgreSQL asked about itself."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from installer.report import CheckResult, passed_if
-from installer.verify.subject import HTTP_OK
 
 if TYPE_CHECKING:
-    from installer.verify.subject import Host, Subject
+    from installer.services.health.subject import Host, Subject
 
 _BYTES_PER_MB: Final = 1024 * 1024
 LAG_LIMIT_BYTES: Final = 16 * _BYTES_PER_MB
@@ -137,29 +136,6 @@ def _replication(connection: psycopg.Connection[dict[str, Any]], host: Host, sta
                 measured=f"synchronous standbys: {', '.join(synchronous) or 'none'}",
                 wanted="at least 1",
                 fix="a commit is not safe on two hosts: see why the standby does not stream",
-            )
-        )
-    return results
-
-
-def check_etcd(subject: Subject) -> list[CheckResult]:
-    """Every member is asked for the member list and for a linearizable read, which needs quorum."""
-    hosts = subject.group("etcd")
-    results = []
-    for host in hosts:
-        pool = subject.https(host.address, 2379, name=host.fqdn)
-        members = pool.request("POST", "/v3/cluster/member/list", json={}).json()
-        read = pool.request("POST", "/v3/kv/range", json={"key": "Lw==", "limit": 1})
-        names = sorted(member.get("name", "unnamed") for member in members.get("members", []))
-        good = names == sorted(each.name for each in hosts) and read.status == HTTP_OK
-        results.append(
-            passed_if(
-                good,
-                check="etcd.quorum",
-                host=host.name,
-                measured=f"{len(names)} members ({', '.join(names)}), linearizable read {read.status}",
-                wanted=f"{len(hosts)} members, linearizable read 200",
-                fix="etcdctl endpoint health --cluster on a member",
             )
         )
     return results
