@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from installer.cli import Program, cli
+from installer.cli import cli
 from installer.console.terminal import Terminal
 from installer.controller.paths import Paths
 from installer.errors import EXIT_INTERRUPTED, ConfigurationError, InstallerError, InterruptedRunError
+from installer.operations.command_line import Program
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> int:
         program = Program(terminal, Paths.from_environment(), tuple(arguments))
         ended = cli.main(args=arguments, prog_name="./install", obj=program, standalone_mode=False)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        return _refuse(terminal, program, InterruptedRunError("interrupted", hint="the same command carries on"))
+        return _refuse(terminal, program, InterruptedRunError("interrupted", hint="the same command resumes"))
     except Exception as error:  # the last resort: whatever it is, it ends as two lines and an exit code
         return _refuse(terminal, program, _in_our_form(terminal, error))
     return ended if isinstance(ended, int) else program.exit_code

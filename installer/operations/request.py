@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 if TYPE_CHECKING:
     from installer.controller.paths import Paths
@@ -15,6 +15,20 @@ INSIDE_VARIABLE: Final = "SITEWRIGHT_INSIDE"
 STARTED_VARIABLE: Final = "SITEWRIGHT_STARTED"
 
 
+class Given(TypedDict, total=False):
+    """What a command line gives of a request: options of the verbs that work on a site."""
+
+    inventory: str
+    rehearse: bool
+    strategy: StrategyChoice
+    stages_at_once: int | None
+    start_over: bool
+    vault_password_file: Path | None
+    bundle: Path | None
+    bundle_key: Path | None
+    mirror: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What the operator asked for.
@@ -22,7 +36,7 @@ class Request:
     Attributes:
         verb: The operation's name, as shown and recorded.
         inventory: SITE as given: a folder's name under inventories/ or a path.
-        arguments: The command line, to carry on with and to enter a rehearsal with.
+        arguments: The command line, to resume with and to enter a rehearsal with.
         rehearse: Work on throwaway hosts instead of the real ones.
         strategy: Which of Ansible's strategies; `auto` takes the fast one when it is there.
         stages_at_once: Most stages that run at the same time; None leaves it to the operation.
@@ -49,7 +63,7 @@ class Request:
 
     @property
     def command(self) -> str:
-        """The command line as the operator would type it to carry on."""
+        """The command line as the operator would type it to resume."""
         return shlex.join(("./install", *(word for word in self.arguments if word != "--start-over")))
 
     def inventory_folder(self, paths: Paths) -> Path:

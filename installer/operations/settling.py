@@ -1,4 +1,4 @@
-"""Before a run carries on: wait until nothing of the interrupted one works on any host any more.
+"""Before a run resumes: wait until nothing of the interrupted one works on any host any more.
 
 When the connection to a host is cut, stock Ansible's module goes on there to its end, and so does
 an apt-get that either strategy has started; a second run beside them would see half-made things.
@@ -40,7 +40,7 @@ def settle(ssh: Mapping[str, Sequence[str]], say: Callable[[str], None]) -> None
     if busy:
         raise PlaybookError(
             f"something of an interrupted run is still at work on {', '.join(busy)} after {_SECONDS} s",
-            hint="look there for a process that hangs (apt-get, dpkg, BECOME-SUCCESS), end it and carry on",
+            hint="look there for a process that hangs (apt-get, dpkg, BECOME-SUCCESS), end it and resume",
         )
 
 

@@ -1,4 +1,4 @@
-"""Run the graph of stages on a site: with a journal to install, in check mode to plan."""
+"""Run a graph of stages on a site, for real or in check mode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from installer.errors import InterruptedRunError, PlaybookError
 from installer.playbooks.results import DONE, INTERRUPTED
 from installer.playbooks.runner import PlaybookRun
-from installer.stages.graph import STAGES, Stage, hosts_of
 from installer.stages.progress import progress_for
 from installer.stages.schedule import run_stages
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from installer.operations.summary import Summary
     from installer.playbooks.events import TaskEvent
     from installer.playbooks.runner import PlaybookResult, Runner
+    from installer.stages.graph import Graph, Stage
 
 _KEPT_RUNS: Final = 20
 
@@ -45,6 +45,7 @@ class Watcher:
 
 def run_graph(
     context: OperationContext,
+    graph: Graph,
     *,
     folder: Path,
     summary: Summary,
@@ -57,6 +58,7 @@ def run_graph(
 
     Args:
         context: The opened site.
+        graph: What to run.
         folder: Where the stages' logs go.
         summary: Takes the results.
         watcher: Is told of everything.
@@ -65,8 +67,8 @@ def run_graph(
         check: Only find out what would change; then every stage is tried, whatever became of others.
     """
     root, groups, hosts = context.paths.root, context.site.groups, tuple(context.site.hosts)
-    shown = {stage.name: hosts_of(stage, root, groups, hosts) for stage in STAGES}
-    before = {stage.name: "done before" for stage in STAGES if stage.name in done and not stage.always}
+    shown = {stage.name: stage.hosts(root, groups, hosts) for stage in graph.stages}
+    before = {stage.name: "done before" for stage in graph.stages if stage.name in done and not stage.always}
     for name in before:
         summary.add_step(name, "done before", 0)
     with (
@@ -85,7 +87,7 @@ def run_graph(
 
         def work(chain: Sequence[Stage], ended: Callable[[Stage, PlaybookResult], None]) -> None:
             runs = {
-                stage: PlaybookRun(playbook=stage.playbook(root), folder=folder / stage.name, report=listener(stage))
+                stage: PlaybookRun(playbook=stage.path(root), folder=folder / stage.name, report=listener(stage))
                 for stage in chain
             }
             stages = {run.playbook: stage for stage, run in runs.items()}
@@ -107,7 +109,7 @@ def run_graph(
             summary.add(stage.name, result)
 
         run_stages(
-            STAGES,
+            graph.stages,
             work,
             done=done,
             limit=at_once,
@@ -116,11 +118,10 @@ def run_graph(
             ended=note_end,
         )
     known = {line.name for line in summary.stages}
-    for stage in STAGES:
+    for stage in graph.stages:
         if stage.name not in known:
             summary.add_step(stage.name, "not run", 0)
-    order = [stage.name for stage in STAGES]
-    summary.stages.sort(key=lambda line: order.index(line.name) if line.name in order else -1)
+    summary.stages.sort(key=lambda line: graph.order.get(line.name, -1))
 
 
 def require_done(context: OperationContext, summary: Summary) -> None:
@@ -133,12 +134,12 @@ def require_done(context: OperationContext, summary: Summary) -> None:
     command = context.request.command
     failed = [line.name for line in summary.stages if line.result not in {DONE, "done before", "not run"}]
     if any(line.result == INTERRUPTED for line in summary.stages) or context.runner.is_stopping():
-        raise InterruptedRunError("interrupted; nothing runs any more", hint=f"carry on with: {command}")
+        raise InterruptedRunError("interrupted; nothing runs any more", hint=f"resume with: {command}")
     if failed:
         where = ", ".join(sorted({failure.host for failure in summary.failures if failure.host}))
         raise PlaybookError(
             f"failed in {', '.join(failed)}{' on ' + where if where else ''}",
-            hint=f"when the cause is mended, carry on with: {command}",
+            hint=f"fix the cause, then resume with: {command}",
         )
 
 

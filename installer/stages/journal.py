@@ -1,4 +1,4 @@
-"""The site's journal: what ran, on what inputs, with what result; append-only.
+"""The site's journal: what ran, for which site, on what inputs, with what result; append-only.
 
 One JSON object per line, on disk before the work goes on. A line torn by a crash is
 passed over when the journal is read, and ended before the next one is written.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,13 +17,52 @@ from typing import TYPE_CHECKING, Any, Final
 from installer.playbooks.results import DONE, HostTally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 # Left for good; the next run started over.
 ABANDONED: Final = "abandoned"
-# All stages are done, but the proof failed: the next run goes through all stages again.
-UNPROVEN: Final = "unproven"
+# All stages are done, but the verification failed: the next run goes through all stages again.
+VERIFICATION_FAILED: Final = "verification failed"
+# Release 0.1 wrote no format and described inputs where it should have named them.
+_FORMAT: Final = 2
+_OLD_RESULTS: Final = {"unproven": VERIFICATION_FAILED}
+_OLD_INPUTS: Final = {
+    r"the site's settings \(.*\)": "site",
+    r"the bundle \(.*\)": "bundle",
+    r"(stage \S+) \(.*\)": r"\1",
+    r"playbooks/group_vars, plugins and tuning": "shared code",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """Something an operation's result depends on.
+
+    Attributes:
+        digest: Hash of its content; where it lies is no part of that.
+        about: What it is and where, for people.
+    """
+
+    digest: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What an operation was begun with, for those who come later.
+
+    Attributes:
+        command: The command line that resumes it.
+        site: The site as the playbooks see it (`Site.resolved()`); it holds no secret.
+        release: Release of Sitewright that ran.
+        bundle: Which bundle was installed from: its `id` and what it says of itself; empty when none was.
+    """
+
+    command: str
+    site: Mapping[str, Any] = field(default_factory=dict)
+    release: str = ""
+    bundle: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +81,10 @@ class Operation:
 
     Attributes:
         identifier: Also the name of its folder under `runs/`.
-        verb: What it was for.
-        inputs: Hashes of all it depended on, by what a person calls them.
+        kind: Its kind, such as `install`.
+        inputs: All it depended on, by an id that stays the same wherever things lie.
+        planned: Names of its stages.
+        begun_with: The circumstances it was begun in.
         started: When, in UTC.
         result: How it ended; None while it has not.
         stages: How its stages ended; a stage begun and not ended is in `begun` only.
@@ -50,8 +92,10 @@ class Operation:
     """
 
     identifier: str
-    verb: str
-    inputs: dict[str, str]
+    kind: str
+    inputs: Mapping[str, Input]
+    planned: tuple[str, ...]
+    begun_with: Circumstances
     started: datetime
     result: str | None = None
     stages: dict[str, StageRecord] = field(default_factory=dict)
@@ -59,18 +103,23 @@ class Operation:
 
     @property
     def unfinished(self) -> bool:
-        """Whether the same command would carry on with it."""
-        return self.result not in {DONE, ABANDONED, UNPROVEN}
+        """Whether the same command would resume it."""
+        return self.result not in {DONE, ABANDONED, VERIFICATION_FAILED}
 
     @property
     def done_stages(self) -> frozenset[str]:
         """Stages that need not run again."""
         return frozenset(name for name, record in self.stages.items() if record.result == DONE)
 
-    def changed_inputs(self, now: Mapping[str, str]) -> list[str]:
-        """Names of the inputs that are no longer what the operation began with."""
-        names = self.inputs.keys() | now.keys()
-        return sorted(name for name in names if self.inputs.get(name) != now.get(name))
+    @property
+    def site(self) -> Mapping[str, Any]:
+        """The site as it was; empty in what release 0.1 wrote."""
+        return self.begun_with.site
+
+    def changed_inputs(self, now: Mapping[str, Input]) -> list[str]:
+        """The inputs that are no longer what the operation began with, in words."""
+        ids = sorted(self.inputs.keys() | now.keys())
+        return [_in_words(i, now.get(i) or self.inputs[i]) for i in ids if _digest(self.inputs, i) != _digest(now, i)]
 
 
 class Journal:
@@ -88,20 +137,23 @@ class Journal:
         for record in self._records():
             kind, identifier = record.get("record"), record.get("operation", "")
             if kind == "operation begun":
-                found[identifier] = Operation(
-                    identifier=identifier,
-                    verb=record["verb"],
-                    inputs=record["inputs"],
-                    started=datetime.fromisoformat(record["at"]),
-                )
+                found[identifier] = _begun(identifier, record)
             elif identifier in found:
                 _apply(found[identifier], record)
         return list(found.values())
 
-    def last(self, verb: str) -> Operation | None:
-        """The latest operation of this verb."""
-        of_verb = [operation for operation in self.operations() if operation.verb == verb]
-        return of_verb[-1] if of_verb else None
+    def last(self, kind: str = "") -> Operation | None:
+        """The latest operation, or the latest of this kind."""
+        return next((each for each in reversed(self.operations()) if kind in {"", each.kind}), None)
+
+    def last_done(self, kind: str = "") -> Operation | None:
+        """The latest operation that was done to its end: what the site was brought to."""
+        found = (each for each in reversed(self.operations()) if each.result == DONE)
+        return next((each for each in found if kind in {"", each.kind}), None)
+
+    def unfinished(self) -> Operation | None:
+        """The operation of whatever kind that is not finished."""
+        return next((each for each in reversed(self.operations()) if each.unfinished), None)
 
     def _records(self) -> Iterator[dict[str, Any]]:
         try:
@@ -118,15 +170,42 @@ class Journal:
 
     # Writing
 
-    def begin(self, verb: str, inputs: Mapping[str, str]) -> Operation:
-        """Begin an operation."""
+    def begin(
+        self, kind: str, inputs: Mapping[str, Input], *, stages: Sequence[str], begun_with: Circumstances
+    ) -> Operation:
+        """Begin an operation.
+
+        Args:
+            kind: Its kind.
+            inputs: All its result depends on.
+            stages: Names of its stages.
+            begun_with: The circumstances.
+        """
         now = datetime.now(UTC)
         identifier = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        self._append(_line("operation begun", operation=identifier, verb=verb, inputs=dict(inputs)))
-        return Operation(identifier=identifier, verb=verb, inputs=dict(inputs), started=now)
+        about = {
+            "format": _FORMAT,
+            "verb": kind,
+            "command": begun_with.command,
+            "release": begun_with.release,
+            "bundle": dict(begun_with.bundle),
+            "site": dict(begun_with.site),
+            "stages": list(stages),
+            "inputs": {name: each.digest for name, each in inputs.items()},
+            "about": {name: each.about for name, each in inputs.items()},
+        }
+        self._append(_line("operation begun", operation=identifier, **about))
+        return Operation(
+            identifier=identifier,
+            kind=kind,
+            inputs=inputs,
+            planned=tuple(stages),
+            begun_with=begun_with,
+            started=now,
+        )
 
     def resume(self, operation: Operation) -> None:
-        """Carry on with an operation that did not end."""
+        """Go on with an operation that did not end."""
         self._append(_line("operation resumed", operation=operation.identifier))
 
     def abandon(self, operation: Operation) -> None:
@@ -177,13 +256,51 @@ def _line(record: str, **details: object) -> str:
     return json.dumps(about | details) + "\n"
 
 
+def _begun(identifier: str, record: Mapping[str, Any]) -> Operation:
+    """An operation as its first record tells it, in this format or that of release 0.1."""
+    about = record.get("about", {})
+    inputs = {
+        _stable(name): Input(digest=digest, about=about.get(name, "")) for name, digest in record["inputs"].items()
+    }
+    in_inputs = [name.removeprefix("stage ") for name in inputs if name.startswith("stage ")]
+    return Operation(
+        identifier=identifier,
+        kind=record["verb"],
+        inputs=inputs,
+        planned=tuple(record.get("stages", in_inputs)),
+        begun_with=Circumstances(
+            command=record.get("command", "./install --inventory SITE"),
+            site=record.get("site", {}),
+            release=record.get("release", ""),
+            bundle=record.get("bundle", {}),
+        ),
+        started=datetime.fromisoformat(record["at"]),
+    )
+
+
+def _stable(name: str) -> str:
+    """The id of an input, also of one that release 0.1 named with its path."""
+    for pattern, stable in _OLD_INPUTS.items():
+        if match := re.fullmatch(pattern, name):
+            return match.expand(stable)
+    return name
+
+
+def _digest(inputs: Mapping[str, Input], name: str) -> str:
+    return inputs[name].digest if name in inputs else ""
+
+
+def _in_words(name: str, given: Input) -> str:
+    return f"{name} ({given.about})" if given.about else name
+
+
 def _apply(operation: Operation, record: Mapping[str, Any]) -> None:
     """Take one record into the picture of its operation."""
     match record["record"]:
         case "operation resumed":
             operation.result = None
         case "operation ended":
-            operation.result = record["result"]
+            operation.result = _OLD_RESULTS.get(record["result"], record["result"])
         case "stage begun":
             operation.begun.add(record["stage"])
             operation.stages.pop(record["stage"], None)

@@ -9,7 +9,8 @@ import yaml
 
 from installer.manifests import ALL_HOSTS, load_manifests
 from installer.site.model import GROUPS
-from installer.stages.graph import STAGES
+from installer.stages.graph import Stage
+from installer.stages.install import INSTALL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,12 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_site_playbook_imports_every_stage_in_order() -> None:
     plays = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text())
     imported = [play["ansible.builtin.import_playbook"] for play in plays]
-    assert imported == [stage.playbook(ROOT).name for stage in STAGES]
+    assert imported == [stage.playbook for stage in INSTALL.stages]
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if not stage.always], ids=lambda stage: stage.name)
-def test_playbook_of_a_stage_is_a_list_of_roles(stage: object) -> None:
-    path = stage.playbook(ROOT)  # type: ignore[attr-defined] # the parameter is a Stage
+@pytest.mark.parametrize("stage", [stage for stage in INSTALL.stages if not stage.always], ids=lambda stage: stage.name)
+def test_playbook_of_a_stage_is_a_list_of_roles(stage: Stage) -> None:
+    path = stage.path(ROOT)
     assert path.read_text().removeprefix("---\n").startswith("# "), "its first line says what it is for"
     for play in yaml.safe_load(path.read_text()):
         assert play["any_errors_fatal"] is True
@@ -31,11 +32,17 @@ def test_playbook_of_a_stage_is_a_list_of_roles(stage: object) -> None:
         assert not play.keys() & {"tasks", "vars", "pre_tasks", "post_tasks", "handlers"}
 
 
+@pytest.mark.parametrize("stage", INSTALL.stages, ids=lambda stage: stage.name)
+def test_what_a_stage_interrupts_is_a_service_of_its_own_roles(stage: Stage) -> None:
+    roles = {role["role"] for play in yaml.safe_load(stage.path(ROOT).read_text()) for role in play.get("roles", ())}
+    assert set(stage.interrupts) <= roles
+
+
 def test_every_role_belongs_to_a_group_of_the_site_model_and_to_a_stage() -> None:
     used = {
         role["role"] if isinstance(role, dict) else role
-        for stage in STAGES
-        for play in yaml.safe_load(stage.playbook(ROOT).read_text())
+        for stage in INSTALL.stages
+        for play in yaml.safe_load(stage.path(ROOT).read_text())
         for role in play.get("roles", ())
     }
     manifests = load_manifests(ROOT)

@@ -12,10 +12,11 @@ from pathlib import Path
 import click
 import pytest
 
-from installer.cli import Program, cli
+from installer.cli import cli
 from installer.console.terminal import Terminal
 from installer.controller.paths import Paths
 from installer.errors import InstallerError
+from installer.operations.command_line import Program
 from installer.operations.request import INSIDE_VARIABLE, STARTED_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,9 +138,9 @@ def test_which_rehearsal_is_meant_must_be_said_when_there_is_none(tmp_path: Path
 
 def test_a_defect_is_one_line_and_a_private_file(tmp_path: Path) -> None:
     program = (
-        "import sys, installer.cli as c\n"
-        "def broken(_module): raise ZeroDivisionError('c4nary happened')\n"
-        "c._load = broken\n"
+        "import sys, installer.operations.rehearsing.operation as o\n"
+        "def broken(*_): raise ZeroDivisionError('c4nary happened')\n"
+        "o.show_list = broken\n"
         "from installer.__main__ import main; sys.exit(main(['rehearse', 'list']))"
     )
     ended = subprocess.run(

@@ -1,17 +1,32 @@
-"""The journal: what it remembers, what a crash may do to it, and when a run carries on."""
+"""The journal: what it remembers, what a crash may do to it, and when a run resumes."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
 from installer.playbooks.results import DONE, FAILED, INTERRUPTED, HostTally
-from installer.stages.journal import UNPROVEN, Journal, StageRecord
+from installer.stages.journal import (
+    ABANDONED,
+    VERIFICATION_FAILED,
+    Circumstances,
+    Input,
+    Journal,
+    Operation,
+    StageRecord,
+)
 
-INPUTS = {"the bundle": "b1", "stage base": "s1"}
+INPUTS = {"bundle": Input(digest="b1", about="/srv/bundle"), "stage base": Input(digest="s1", about="roles/base")}
+BEGUN_WITH = Circumstances(
+    command="./install --inventory clinic",
+    site={"name": "clinic", "hosts": {"clinic1": {"address": "10.20.0.11"}}},
+    release="0.2.0 (1368137)",
+    bundle={"id": "b1", "debian": "2026-11-20"},
+)
 
 
 @pytest.fixture
@@ -19,12 +34,16 @@ def journal(tmp_path: Path) -> Journal:
     return Journal(tmp_path / "state" / "journal.jsonl")
 
 
+def begin(journal: Journal, kind: str = "install") -> Operation:
+    return journal.begin(kind, INPUTS, stages=("base", "etcd"), begun_with=BEGUN_WITH)
+
+
 def ended(result: str, **hosts: HostTally) -> StageRecord:
     return StageRecord(result=result, seconds=1.5, changed=sum(t.changed for t in hosts.values()), hosts=hosts)
 
 
 def test_it_remembers_stages_and_what_they_did_on_each_host(journal: Journal) -> None:
-    operation = journal.begin("install", INPUTS)
+    operation = begin(journal)
     journal.begin_stage(operation, "base")
     journal.end_stage(operation, "base", ended(DONE, db1=HostTally(ok=4, changed=2), db2=HostTally(ok=4)))
     journal.begin_stage(operation, "etcd")
@@ -36,18 +55,18 @@ def test_it_remembers_stages_and_what_they_did_on_each_host(journal: Journal) ->
     assert known.stages["base"].changed == 2
 
 
-def test_there_is_nothing_to_carry_on_without_a_file(journal: Journal) -> None:
+def test_there_is_nothing_to_resume_without_a_file(journal: Journal) -> None:
     assert journal.operations() == []
     assert journal.last("install") is None
 
 
 def test_only_its_owner_can_read_it(journal: Journal) -> None:
-    journal.begin("install", INPUTS)
+    begin(journal)
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
 
 
 def test_a_line_torn_by_a_crash_costs_only_itself(journal: Journal) -> None:
-    operation = journal.begin("install", INPUTS)
+    operation = begin(journal)
     journal.end_stage(operation, "base", ended(DONE))
     whole = journal.path.read_bytes()
     for length in (1, 20, 60):
@@ -59,7 +78,7 @@ def test_a_line_torn_by_a_crash_costs_only_itself(journal: Journal) -> None:
 
 
 def test_every_prefix_of_a_journal_can_be_read(journal: Journal) -> None:
-    operation = journal.begin("install", INPUTS)
+    operation = begin(journal)
     for stage in ("base", "etcd"):
         journal.begin_stage(operation, stage)
         journal.end_stage(operation, stage, ended(DONE, svc1=HostTally(ok=1)))
@@ -75,25 +94,25 @@ def test_every_prefix_of_a_journal_can_be_read(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "carries_on"), [(FAILED, True), (INTERRUPTED, True), (DONE, False), (UNPROVEN, False)]
+    ("result", "resumes"), [(FAILED, True), (INTERRUPTED, True), (DONE, False), (VERIFICATION_FAILED, False)]
 )
-def test_what_failed_or_was_interrupted_is_carried_on(journal: Journal, result: str, carries_on: bool) -> None:
-    operation = journal.begin("install", INPUTS)
+def test_what_failed_or_was_interrupted_is_resumed(journal: Journal, result: str, resumes: bool) -> None:
+    operation = begin(journal)
     journal.end(operation, result, seconds=3, changed=1, failed=0)
     known = journal.last("install")
     assert known is not None
-    assert known.unfinished is carries_on
+    assert known.unfinished is resumes
 
 
-def test_an_operation_that_was_killed_is_carried_on(journal: Journal) -> None:
-    journal.begin("install", INPUTS)
+def test_an_operation_that_was_killed_is_resumed(journal: Journal) -> None:
+    begin(journal)
     known = journal.last("install")
     assert known is not None
     assert known.unfinished
 
 
 def test_a_resumed_operation_is_open_again_until_it_ends(journal: Journal) -> None:
-    operation = journal.begin("install", INPUTS)
+    operation = begin(journal)
     journal.end(operation, FAILED, seconds=3, changed=1, failed=1)
     journal.resume(operation)
     known = journal.last("install")
@@ -102,7 +121,7 @@ def test_a_resumed_operation_is_open_again_until_it_ends(journal: Journal) -> No
 
 
 def test_a_stage_that_runs_again_is_no_longer_done(journal: Journal) -> None:
-    operation = journal.begin("install", INPUTS)
+    operation = begin(journal)
     journal.end_stage(operation, "base", ended(FAILED, db1=HostTally(failed=1)))
     journal.begin_stage(operation, "base")
     known = journal.last("install")
@@ -112,16 +131,70 @@ def test_a_stage_that_runs_again_is_no_longer_done(journal: Journal) -> None:
 
 
 def test_changed_new_and_gone_inputs_are_named(journal: Journal) -> None:
-    operation = journal.begin("install", INPUTS)
+    operation = begin(journal)
     assert operation.changed_inputs(INPUTS) == []
-    now = {"the bundle": "b2", "stage etcd": "s2"}
-    assert operation.changed_inputs(now) == ["stage base", "stage etcd", "the bundle"]
+    now = {"bundle": Input(digest="b2", about="/mnt/bundle"), "stage etcd": Input(digest="s2", about="roles/etcd")}
+    assert operation.changed_inputs(now) == [
+        "bundle (/mnt/bundle)",
+        "stage base (roles/base)",
+        "stage etcd (roles/etcd)",
+    ]
+
+
+def test_what_only_lies_elsewhere_has_not_changed(journal: Journal) -> None:
+    begin(journal)
+    moved = {name: Input(digest=given.digest, about=f"/elsewhere/{name}") for name, given in INPUTS.items()}
+    known = journal.last()
+    assert known is not None
+    assert known.changed_inputs(moved) == []
+
+
+def test_what_the_site_was_brought_to_is_remembered(journal: Journal) -> None:
+    operation = begin(journal)
+    assert journal.last_done() is None
+    journal.end(operation, DONE, seconds=3, changed=1, failed=0)
+    begin(journal, "upgrade")
+    known, unfinished = journal.last_done(), journal.unfinished()
+    assert known is not None
+    assert known.site["hosts"]["clinic1"]["address"] == "10.20.0.11"
+    assert known.begun_with == BEGUN_WITH
+    assert known.planned == ("base", "etcd")
+    assert unfinished is not None
+    assert unfinished.kind == "upgrade"
+    assert journal.last_done("upgrade") is None
+
+
+def test_the_journal_of_release_0_1_is_read(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).with_name("journal_of_release_0_1.jsonl"), tmp_path / "journal.jsonl")
+    journal = Journal(tmp_path / "journal.jsonl")
+    assert [(each.kind, each.result, len(each.done_stages)) for each in journal.operations()] == [
+        ("install", ABANDONED, 2),
+        ("install", VERIFICATION_FAILED, 3),
+        ("install", None, 1),
+    ]
+    unfinished = journal.unfinished()
+    assert unfinished is not None
+    assert unfinished.planned == ("facts", "certificates", "repository")
+    assert unfinished.site == {}
+    assert unfinished.changed_inputs(
+        {
+            "site": Input(digest="1bc000a18fc53b86"),
+            "bundle": Input(digest="b5a826a998e0f77c"),
+            "shared code": Input(digest="another", about="plugins"),
+            "stage facts": Input(digest="5d2029f1dc633ae7"),
+            "stage certificates": Input(digest="617c819b818c3650"),
+            "stage repository": Input(digest="bdc24ea0d195bd05"),
+        }
+    ) == ["shared code (plugins)"]
+    journal.abandon(unfinished)
+    begin(journal)
+    assert len(journal.operations()) == 4
 
 
 def test_operations_do_not_mix(journal: Journal) -> None:
-    first = journal.begin("install", INPUTS)
+    first = begin(journal)
     journal.abandon(first)
-    second = journal.begin("install", INPUTS)
+    second = begin(journal)
     journal.end_stage(second, "base", ended(DONE))
     before, after = journal.operations()
     assert before.done_stages == frozenset()
@@ -130,7 +203,7 @@ def test_operations_do_not_mix(journal: Journal) -> None:
 
 
 def test_every_line_is_one_json_object(journal: Journal) -> None:
-    operation = journal.begin("install", INPUTS)
+    operation = begin(journal)
     journal.end_stage(operation, "base", ended(DONE, db1=HostTally(ok=1)))
     records = [json.loads(line) for line in journal.path.read_text().splitlines()]
     assert [record["record"] for record in records] == ["operation begun", "host ended", "stage ended"]

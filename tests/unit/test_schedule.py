@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from installer.stages.graph import STAGES, Stage
+from installer.stages.graph import Stage
+from installer.stages.install import INSTALL
 from installer.stages.schedule import run_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SECONDS = 10
+STAGES = INSTALL.stages
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Ended:
     """How a stage ended."""
 
     result: str
+
+
+def stage(name: str, needs: tuple[str, ...] = ()) -> Stage:
+    return Stage(name=name, playbook=f"{name}.yml", needs=needs)
 
 
 class Recorder:
@@ -86,7 +92,7 @@ def test_stages_that_do_not_need_each_other_run_at_the_same_time() -> None:
                 meeting.wait()  # breaks unless all three are inside at once
             return Ended("done")
 
-    stages = (Stage(name="first"), *(Stage(name=name, needs=("first",)) for name in "abc"))
+    stages = (stage("first"), *(stage(name, needs=("first",)) for name in "abc"))
     recorder = Meeting()
     recorder.run(stages)
     assert recorder.begun[0] == "first"
@@ -94,7 +100,7 @@ def test_stages_that_do_not_need_each_other_run_at_the_same_time() -> None:
 
 def test_no_more_stages_run_at_once_than_allowed() -> None:
     recorder = Recorder()
-    recorder.run(tuple(Stage(name=name) for name in "abcdef"), limit=2)
+    recorder.run(tuple(stage(name) for name in "abcdef"), limit=2)
     assert recorder.most_at_once == 2
 
 
@@ -113,7 +119,7 @@ def test_a_failure_lets_running_stages_end_and_starts_no_other() -> None:
             return Ended("done")
 
     recorder = Slow()
-    recorder.run((Stage(name="bad"), Stage(name="slow"), Stage(name="after", needs=("bad", "slow"))))
+    recorder.run((stage("bad"), stage("slow"), stage("after", needs=("bad", "slow"))))
     assert sorted(recorder.done) == ["bad", "slow"]
     assert "after" not in recorder.begun
 

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from installer.errors import VerificationError
-from installer.operations.checks import subject_of
+from installer.operations.checks.operation import subject_of
 from installer.operations.summary import Summary
-from installer.stages.graph import STAGES
 from installer.stages.journal import Journal
+from installer.stages.kinds import describe, notice
 from installer.verify import ask, health_checks
 
 if TYPE_CHECKING:
@@ -57,21 +57,28 @@ def status(context: OperationContext) -> None:
     summary = Summary(operation=VERB, site=context.site.name, started=context.request.started)
     with ThreadPoolExecutor(max_workers=max(1, len(context.ssh))) as pool:
         hosts = list(pool.map(lambda item: _ask(*item), context.ssh.items()))
-    last = Journal(context.state / "journal.jsonl").last("install")
+    journal = Journal(context.state / "journal.jsonl")
+    last, unfinished = journal.last(), notice(journal.unfinished())
     if last is None:
         operation = "nothing was installed by this controller"
     else:
         operation = (
-            f"install begun {last.started:%Y-%m-%d %H:%M} UTC: {last.result or 'not finished'},"
-            f" {len(last.done_stages)} of {len(STAGES)} stages done"
+            f"{describe(last)}: {last.result or 'not finished'},"
+            f" {len(last.done_stages)} of {len(last.planned)} stages done"
         )
     terminal.result(operation)
+    if unfinished:
+        terminal.result(unfinished)
     terminal.table(
         ("host", "state", "up since", "load", "memory free/all MB", "failed units"),
         [(each.host, each.state, each.since, each.load, each.memory, " ".join(each.failed_units)) for each in hosts],
     )
     unhealthy = [each.host for each in hosts if not each.ok]
-    summary.more = {"last_operation": operation, "hosts_now": [asdict(each) for each in hosts]}
+    summary.more = {
+        "last_operation": operation,
+        "unfinished_operation": unfinished,
+        "hosts_now": [asdict(each) for each in hosts],
+    }
     if last is not None and last.done_stages:
         unhealthy += _services(context, summary)
     summary.result = "failed" if unhealthy else "done"

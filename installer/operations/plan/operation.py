@@ -1,4 +1,4 @@
-"""`plan`: what an install would change, on a bare site as on a running one; changes nothing."""
+"""`plan`: what an operation would change, on a bare site as on a running one; changes nothing."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from installer.controller.site_lock import site_lock
 from installer.errors import InstallerError
-from installer.operations.install import verify_bundle
+from installer.operations.install.operation import verify_bundle
 from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
 from installer.playbooks.orphans import end_orphans
 from installer.playbooks.results import DONE
-from installer.stages.graph import STAGES, check_stages
+from installer.stages.install import INSTALL
+from installer.stages.journal import Journal
+from installer.stages.kinds import notice
 
 if TYPE_CHECKING:
     from installer.operations.context import OperationContext
     from installer.playbooks.events import TaskEvent
+    from installer.stages.graph import Graph
 
 VERB: Final = "plan"
 
@@ -25,7 +28,8 @@ VERB: Final = "plan"
 class _Changes:
     """What would change: task by task, with the hosts it concerns, in the order of the stages."""
 
-    def __init__(self) -> None:
+    def __init__(self, graph: Graph) -> None:
+        self._order = graph.order
         self._hosts: dict[tuple[str, str], list[str]] = {}
         self._lock = threading.Lock()
 
@@ -37,52 +41,68 @@ class _Changes:
 
     def rows(self) -> list[tuple[str, str, list[str]]]:
         """Stage, task, hosts."""
-        order = {stage.name: index for index, stage in enumerate(STAGES)}
         found = [(stage, task, sorted(hosts)) for (stage, task), hosts in self._hosts.items()]
-        return sorted(found, key=lambda row: order[row[0]])
+        return sorted(found, key=lambda row: self._order[row[0]])
 
 
 def plan(context: OperationContext) -> None:
-    """Run every stage in check mode and tell what it would change.
+    """Tell what an install would change.
+
+    Raises:
+        InstallerError: If that cannot be told.
+    """
+    plan_graph(context, INSTALL)
+
+
+def plan_graph(context: OperationContext, graph: Graph) -> None:
+    """Run every stage of a graph in check mode and tell what it would change.
 
     Raises:
         InstallerError: If that cannot be told.
     """
     summary = Summary(operation=VERB, site=context.site.name, started=context.request.started)
-    changes = _Changes()
+    changes = _Changes(graph)
     try:
         with site_lock(context.state, site=context.site.name, purpose=VERB):
-            _plan(context, summary, changes)
+            _plan(context, graph, summary, changes)
     except InstallerError as error:
-        _finish(context, summary, changes, error)
+        _finish(context, graph, summary, changes, error)
         raise
     summary.result = DONE
-    _finish(context, summary, changes, None)
+    _finish(context, graph, summary, changes, None)
 
 
-def _plan(context: OperationContext, summary: Summary, changes: _Changes) -> None:
+def _plan(context: OperationContext, graph: Graph, summary: Summary, changes: _Changes) -> None:
     root, runs = context.paths.root, context.state / "runs"
-    check_stages(STAGES, root)
+    graph.check(root)
     end_orphans(runs, say=context.terminal.say)
     verify_bundle(context)
     folder = runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-plan"
     summary.more["log_folder"] = str(folder)
     remove_old_runs(runs)
-    context.terminal.step(f"Finding out what an install would change on {context.site.name}")
+    context.terminal.step(f"Finding out what {graph.name} would change on {context.site.name}")
     # Nothing is waited for in check mode, so one process with one login per host is the fastest.
     at_once = context.request.stages_at_once or 1
-    run_graph(context, folder=folder, summary=summary, watcher=Watcher(task=changes.take), at_once=at_once, check=True)
+    run_graph(
+        context, graph, folder=folder, summary=summary, watcher=Watcher(task=changes.take), at_once=at_once, check=True
+    )
     require_done(context, summary)
 
 
-def _finish(context: OperationContext, summary: Summary, changes: _Changes, error: InstallerError | None) -> None:
+def _finish(
+    context: OperationContext, graph: Graph, summary: Summary, changes: _Changes, error: InstallerError | None
+) -> None:
     terminal = context.terminal
     rows = changes.rows()
     would_change: list[dict[str, Any]] = [{"stage": stage, "task": task, "hosts": hosts} for stage, task, hosts in rows]
     summary.more["would_change"] = would_change
+    open_operation = notice(Journal(context.state / "journal.jsonl").unfinished())
+    summary.more["unfinished_operation"] = open_operation
     terminal.document(summary.to_json(error))
     if terminal.output == "json":
         return
+    if open_operation:
+        terminal.result(open_operation)
     if rows:
         terminal.table(("stage", "would change", "on"), [(stage, task, " ".join(hosts)) for stage, task, hosts in rows])
     if error is not None:
@@ -90,7 +110,7 @@ def _finish(context: OperationContext, summary: Summary, changes: _Changes, erro
         return
     hosts = sorted({host for _stage, _task, names in rows for host in names})
     terminal.result(
-        f"an install would change {len(rows)} thing(s) on {len(hosts)} of {len(context.site.hosts)} host(s);"
+        f"{graph.name} would change {len(rows)} thing(s) on {len(hosts)} of {len(context.site.hosts)} host(s);"
         " nothing was changed now"
     )
     terminal.result(f"the files' differences are in {summary.more['log_folder']}/<stage>/output.log")

@@ -1,0 +1,1 @@
+"""`bundle build|verify|inspect|diff`."""

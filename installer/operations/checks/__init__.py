@@ -1,0 +1,1 @@
+"""`preflight` and `verify`: checks before and after."""

@@ -1,0 +1,165 @@
+"""What the verbs' command lines share: options, and the way from a command to its operation."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from installer.operations.request import INSIDE_VARIABLE, STARTED_VARIABLE, Given, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from installer.console.terminal import Terminal
+    from installer.controller.paths import Paths
+    from installer.operations.context import OperationContext
+
+PATH: Final = click.Path(path_type=Path)
+EXISTING: Final = click.Path(path_type=Path, exists=True)
+
+
+class Program:
+    """What every command is given: the writer, the paths and the command line.
+
+    Attributes:
+        terminal: The one writer.
+        paths: Where things are on the controller.
+        arguments: The command line.
+        verb: What was asked for, as far as it is known.
+        inventory: The site that was named, as far as it is known.
+        exit_code: Exit code of a command that was run for the operator.
+    """
+
+    def __init__(self, terminal: Terminal, paths: Paths, arguments: tuple[str, ...]) -> None:
+        """Keep them."""
+        self.terminal = terminal
+        self.paths = paths
+        self.arguments = arguments
+        self.verb = ""
+        self.inventory = ""
+        self.exit_code = 0
+
+    def request(self, verb: str, given: Given) -> Request:
+        """What was asked for, and since when."""
+        self.verb, self.inventory = verb, given["inventory"]
+        inside = os.environ.get(INSIDE_VARIABLE)
+        started = float(os.environ.get(STARTED_VARIABLE) or 0) if inside else 0.0
+        return Request(verb=verb, arguments=self.arguments, started=started or time.time(), **given)
+
+
+def _set_output(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    program = ctx.find_object(Program)
+    if program is not None and value == "json":
+        program.terminal.output = "json"
+    return value
+
+
+def options(*each: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one, in the order in which `--help` shows them."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(each):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+output_option: Final = click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    is_eager=True,
+    callback=_set_output,
+    expose_value=False,
+    help="What goes to stdout: text, or exactly one JSON object at the end.",
+)
+inventory_option: Final = click.option(
+    "--inventory",
+    metavar="SITE",
+    default="",
+    help="The site: a folder's name under inventories/, or a path.",
+)
+mirror_option: Final = click.option(
+    "--mirror", default="", metavar="URL", help="Debian archive to download from, if not the controller's own."
+)
+site_options: Final = options(
+    inventory_option,
+    click.option("--rehearse", is_flag=True, help="Work on throwaway hosts on this machine instead of the real ones."),
+    click.option(
+        "--vault-password-file",
+        type=EXISTING,
+        metavar="FILE",
+        help="File with the vault password, or a program that prints it.",
+    ),
+    click.option("--bundle", type=PATH, metavar="DIR", help="The bundle, if not the usual one."),
+    click.option("--bundle-key", type=EXISTING, metavar="FILE", help="Public key of the bundle's publisher."),
+    output_option,
+)
+run_options: Final = options(
+    click.option(
+        "--strategy",
+        type=click.Choice(["auto", "mitogen", "stock"]),
+        default="auto",
+        help="How Ansible talks to hosts; auto takes the fast way when it is installed.",
+    ),
+    click.option(
+        "--stages-at-once",
+        type=click.IntRange(1, 16),
+        default=None,
+        help="Most stages that run at the same time; by default 4, and 1 where nothing is expected to change.",
+    ),
+    mirror_option,
+)
+
+
+def on_site(
+    ctx: click.Context,
+    verb: str,
+    given: Given,
+    load: Callable[[], Callable[[OperationContext], None]],
+    *,
+    prepares_bundle: bool = False,
+    prepares_hosts: bool = True,
+) -> None:
+    """Open the site and run an operation on it, inside the rehearsal's network if it is one.
+
+    Args:
+        ctx: The command.
+        verb: Name of the operation, as shown and recorded.
+        given: What was given on the command line.
+        load: Imports the operation; called as late as possible.
+        prepares_bundle: Build a bundle for a rehearsal when there is none.
+        prepares_hosts: Boot the rehearsal's hosts when they do not run.
+    """
+    program = ctx.ensure_object(Program)
+    require_inventory(given)
+    request = program.request(verb, given)
+    terminal, paths = program.terminal, program.paths
+    if request.rehearse and not os.environ.get(INSIDE_VARIABLE):
+        from installer.operations.rehearsing import operation as rehearsing
+
+        if prepares_hosts:
+            rehearsal = rehearsing.prepare(request, paths, terminal, with_bundle=prepares_bundle)
+        else:
+            rehearsal = rehearsing.find_for(request, paths)
+        rehearsing.enter(rehearsal, request)
+    from installer.operations.context import opened
+
+    run = load()
+    with opened(request, paths, terminal) as context:
+        run(context)
+
+
+def require_inventory(given: Given) -> None:
+    """Refuse a command line that does not say which site is meant.
+
+    Raises:
+        UsageError: If it does not.
+    """
+    if not given["inventory"]:
+        raise click.UsageError("--inventory SITE is missing")

@@ -1,0 +1,106 @@
+"""The full staged install: what `./install` does without a verb."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from installer.bundle.build import keys_folder
+from installer.bundle.trust import trusted_folder
+from installer.bundle.verify import verify
+from installer.operations.checks import operation as checks
+from installer.operations.staged import Material, StagedOperation, carry_out
+from installer.playbooks.results import DONE, FAILED
+from installer.stages import kinds
+from installer.stages.digests import short
+from installer.stages.install import INSTALL
+from installer.stages.journal import Input
+
+if TYPE_CHECKING:
+    from installer.bundle import Manifest
+    from installer.operations.context import OperationContext
+    from installer.operations.summary import Summary
+
+
+def install(context: OperationContext) -> None:
+    """Bring the site to what its inventory and the bundle say, and prove it.
+
+    Raises:
+        InstallerError: Whatever stopped it; the same command resumes it.
+    """
+    carry_out(
+        context,
+        StagedOperation(
+            kind=kinds.INSTALL,
+            graph=INSTALL,
+            title="Installing",
+            prepare=lambda: bundle_material(context),
+            check=lambda summary: preflight(context, summary),
+            verify=lambda summary: prove(context, summary),
+            conclude=lambda summary: _conclude(context, summary),
+        ),
+    )
+
+
+def bundle_material(context: OperationContext) -> Material:
+    """The bundle to install from, proven.
+
+    Raises:
+        BundleError: If it is not what its publisher signed; naming the file that is wrong.
+    """
+    context.terminal.step(f"Checking the bundle {context.bundle}")
+    manifest = verify_bundle(context)
+    identity = short(hashlib.sha256(manifest.to_bytes()).hexdigest())
+    return Material(
+        inputs={"bundle": Input(digest=identity, about=str(context.bundle))},
+        bundle={"id": identity, "debian": manifest.snapshot.date().isoformat()},
+    )
+
+
+def verify_bundle(context: OperationContext) -> Manifest:
+    """Refuse a bundle that is not what its publisher signed.
+
+    Raises:
+        BundleError: Naming the file that is wrong.
+    """
+    return verify(
+        context.bundle,
+        trusted=trusted_folder(keys_folder(context.paths)),
+        report=context.terminal.say,
+        key=context.request.bundle_key,
+    )
+
+
+def preflight(context: OperationContext, summary: Summary) -> None:
+    """Go on only with hosts that are fit.
+
+    Raises:
+        PreflightError: If one is not.
+    """
+    context.terminal.step(f"Preflight of {context.site.name}")
+    report = checks.preflight(context)
+    summary.add_step("preflight", DONE if report.ok else FAILED, report.seconds)
+    checks.require(context, report, kind="preflight")
+
+
+def prove(context: OperationContext, summary: Summary) -> None:
+    """Ask the site from the user's side, and keep the evidence.
+
+    Raises:
+        VerificationError: If it does not do what it must.
+    """
+    context.terminal.step(f"Proving {context.site.name} from the user's side")
+    report = checks.verify(context)
+    summary.add_step("verify", DONE if report.ok else FAILED, report.seconds)
+    summary.more["verification"] = {"ok": report.ok, **report.counts()}
+    summary.more["evidence"] = str(checks.require(context, report, kind="evidence"))
+
+
+def _conclude(context: OperationContext, summary: Summary) -> None:
+    site, terminal = context.site, context.terminal
+    terminal.result(
+        f"{site.name} is installed and proven: changed={summary.changed} on {len(site.hosts)} host(s)"
+        f" in {summary.seconds:.0f} s"
+    )
+    terminal.result(f"evidence: {summary.more['evidence']}")
+    terminal.result(f"users open: https://{site.public_name}/ (address {site.virtual_ip})")

@@ -1,0 +1,1 @@
+"""`plan`: what an operation would change."""

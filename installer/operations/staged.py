@@ -1,0 +1,185 @@
+"""Carry out an operation that is a graph of stages: decide, check, run, verify, each step on record.
+
+What is the same for every kind of operation stands here: the site's lock, the journal, resuming, the order of things
+when something stops it, and what is said at the end. What differs comes as a `StagedOperation`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from installer.controller.site_lock import site_lock
+from installer.errors import InstallerError, InterruptedRunError
+from installer.operations.settling import settle
+from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
+from installer.operations.summary import Summary
+from installer.playbooks.orphans import end_orphans
+from installer.playbooks.results import DONE, FAILED, INTERRUPTED
+from installer.stages.digests import short, stage_inputs
+from installer.stages.journal import VERIFICATION_FAILED, Circumstances, Input, Journal, Operation, StageRecord
+from installer.stages.kinds import Wanted, decide, describe
+from installer.stages.schedule import MOST_AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from installer.operations.context import OperationContext
+    from installer.playbooks.runner import PlaybookResult
+    from installer.stages.graph import Graph, Stage
+    from installer.stages.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What an operation works from beside the site and the checkout.
+
+    Attributes:
+        inputs: Its part of what the result depends on; the site and the stages' files are added to it.
+        bundle: Which bundle, for the journal; empty when none is installed from.
+    """
+
+    inputs: Mapping[str, Input]
+    bundle: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedOperation:
+    """What one kind of operation does beside its stages.
+
+    Attributes:
+        kind: Its kind.
+        graph: Its stages.
+        title: What is being done, as shown while it is: `Installing`.
+        prepare: Makes sure of what is worked from; refuses what cannot be used. Nothing is on record yet.
+        check: Refuses when the site is not fit for it; before the first stage, also of a resumed operation.
+        verify: Refuses when the site is not what it should be; behind the last stage.
+        conclude: Tells a person the result when everything went well.
+    """
+
+    kind: Kind
+    graph: Graph
+    title: str
+    prepare: Callable[[], Material]
+    check: Callable[[Summary], None]
+    verify: Callable[[Summary], None]
+    conclude: Callable[[Summary], None]
+
+
+def carry_out(context: OperationContext, work: StagedOperation) -> None:
+    """Begin or resume an operation and bring it to its end.
+
+    Raises:
+        InstallerError: Whatever stopped it; the same command resumes it.
+    """
+    summary = Summary(operation=work.kind.name, site=context.site.name, started=context.request.started)
+    try:
+        with site_lock(context.state, site=context.site.name, purpose=work.kind.name):
+            _carry_out(context, work, summary)
+    except KeyboardInterrupt:
+        error = InterruptedRunError("interrupted", hint=f"resume with: {context.request.command}")
+        _tell(context, work, summary, error)
+        raise error from None
+    except InstallerError as error:
+        _tell(context, work, summary, error)
+        raise
+    _tell(context, work, summary, None)
+
+
+def _carry_out(context: OperationContext, work: StagedOperation, summary: Summary) -> None:
+    terminal, root = context.terminal, context.paths.root
+    work.graph.check(root)
+    end_orphans(context.state / "runs", say=terminal.say)
+    material = work.prepare()
+    site = Input(digest=short(context.site.digest()), about=str(context.site.path))
+    inputs = {"site": site, **material.inputs, **stage_inputs(work.graph, root)}
+    journal = Journal(context.state / "journal.jsonl")
+    request = context.request
+    wanted = Wanted(kind=work.kind, inputs=inputs, command=request.command, start_over=request.start_over)
+    unfinished = journal.unfinished()
+    decision = decide(unfinished, wanted)
+    last = journal.last()
+    again = last is not None and last.result == DONE and last.kind == work.kind.name and not last.changed_inputs(inputs)
+    if unfinished is not None:
+        settle(context.ssh, terminal.say)
+    work.check(summary)
+    if decision.abandon is not None:
+        journal.abandon(decision.abandon)
+    if decision.resume is None:
+        circumstances = Circumstances(command=request.command, site=context.site.resolved(), bundle=material.bundle)
+        operation = journal.begin(
+            work.kind.name, inputs, stages=[stage.name for stage in work.graph.stages], begun_with=circumstances
+        )
+    else:
+        operation = decision.resume
+        _resume(context, journal, operation)
+    at_once = request.stages_at_once or (1 if again else MOST_AT_ONCE)
+    try:
+        _stages(context, work, journal, operation, summary, at_once=at_once)
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt | InterruptedRunError)
+        _end(journal, operation, INTERRUPTED if stopped else FAILED, summary)
+        raise
+    try:
+        work.verify(summary)
+    except BaseException:
+        _end(journal, operation, VERIFICATION_FAILED, summary)
+        raise
+    summary.result = DONE
+    _end(journal, operation, DONE, summary)
+
+
+def _resume(context: OperationContext, journal: Journal, operation: Operation) -> None:
+    journal.resume(operation)
+    context.terminal.say(
+        f"resuming {describe(operation)}: {len(operation.done_stages)} of {len(operation.planned)} stages are done"
+    )
+
+
+def _stages(
+    context: OperationContext,
+    work: StagedOperation,
+    journal: Journal,
+    operation: Operation,
+    summary: Summary,
+    *,
+    at_once: int,
+) -> None:
+    """Run the graph, each end of a stage on record."""
+    runs = context.state / "runs"
+    folder = runs / operation.identifier
+    summary.more["log_folder"] = str(folder)
+    remove_old_runs(runs)
+    context.terminal.step(f"{work.title} {context.site.name}")
+
+    def ended(stage: Stage, result: PlaybookResult) -> None:
+        record = StageRecord(result=result.result, seconds=result.seconds, changed=result.changed, hosts=result.hosts)
+        journal.end_stage(operation, stage.name, record)
+
+    watcher = Watcher(begun=lambda stage: journal.begin_stage(operation, stage.name), ended=ended)
+    run_graph(
+        context,
+        work.graph,
+        folder=folder,
+        summary=summary,
+        watcher=watcher,
+        at_once=at_once,
+        done=operation.done_stages,
+    )
+    require_done(context, summary)
+
+
+def _end(journal: Journal, operation: Operation, result: str, summary: Summary) -> None:
+    journal.end(operation, result, seconds=summary.seconds, changed=summary.changed, failed=summary.failed)
+
+
+def _tell(context: OperationContext, work: StagedOperation, summary: Summary, error: InstallerError | None) -> None:
+    """Say what was done, in the form that was asked for."""
+    terminal = context.terminal
+    if isinstance(error, InterruptedRunError):
+        summary.result = INTERRUPTED
+    if summary.stages:
+        summary.print(terminal)
+    terminal.document(summary.to_json(error))
+    if error is None and terminal.output == "text":
+        work.conclude(summary)
