@@ -9,11 +9,13 @@ import yaml
 
 from installer.manifests import load_manifests
 from installer.preflight.catalog import CHECKS
+from installer.site.role_variables import read_role_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from installer.manifests import PortSpec, RoleManifest
+    from installer.site.role_variables import Option
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _GENERATED: Final = "<!-- Made by `python -m installer.reference` from the roles; change those, not this page. -->"
@@ -26,34 +28,47 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
-def _ports(manifests: Mapping[str, RoleManifest]) -> list[tuple[RoleManifest, PortSpec]]:
+def _number(port: PortSpec, variables: Mapping[str, Option]) -> int:
+    return port.port if isinstance(port.port, int) else int(variables[port.port].default)
+
+
+def _shown(port: PortSpec, variables: Mapping[str, Option]) -> str:
+    """Number and protocol, with the variable that sets the number."""
+    variable = f" (`{port.port}`)" if isinstance(port.port, str) else ""
+    return f"{_number(port, variables)}/{port.protocol}{variable}"
+
+
+def _ports(
+    manifests: Mapping[str, RoleManifest], variables: Mapping[str, Option]
+) -> list[tuple[RoleManifest, PortSpec]]:
     pairs = [(role, port) for role in manifests.values() for port in role.ports]
-    return sorted(pairs, key=lambda pair: (pair[0].group, pair[1].port))
+    return sorted(pairs, key=lambda pair: (pair[0].group, _number(pair[1], variables)))
 
 
-def ports_page(manifests: Mapping[str, RoleManifest]) -> str:
+def ports_page(manifests: Mapping[str, RoleManifest], variables: Mapping[str, Option]) -> str:
     """Who listens where and who may talk to it."""
     rows = [
-        [role.group, f"{port.port}/{port.protocol}", port.purpose, ", ".join(port.sources), port.tls]
-        for role, port in _ports(manifests)
+        [role.group, _shown(port, variables), port.purpose, ", ".join(port.sources), port.tls]
+        for role, port in _ports(manifests, variables)
     ]
     return (
         f"# Ports\n\n{_GENERATED}\n\nEverything that listens beyond loopback, besides SSH. `verify` compares each "
-        "host with this list and fails on a listener that is not in it.\n\n"
+        "host with this list and fails on a listener that is not in it. Where a variable is named, the number is its "
+        "default: set it for all hosts of the group, and preflight, `verify` and everybody who connects follow.\n\n"
         + table(["Hosts of", "Port", "Purpose", "Who connects", "TLS"], rows)
     )
 
 
-def tls_page(manifests: Mapping[str, RoleManifest]) -> str:
+def tls_page(manifests: Mapping[str, RoleManifest], variables: Mapping[str, Option]) -> str:
     """Each listener's protection, and each exception with its reason."""
     secured = [
-        [f"{port.port}/{port.protocol}", port.purpose, role.group, "TLS 1.3 only"]
-        for role, port in _ports(manifests)
+        [_shown(port, variables), port.purpose, role.group, "TLS 1.3 only"]
+        for role, port in _ports(manifests, variables)
         if port.tls == "1.3"
     ]
     exceptions = [
-        [f"{port.port}/{port.protocol}", port.purpose, role.group, port.reason]
-        for role, port in _ports(manifests)
+        [_shown(port, variables), port.purpose, role.group, port.reason]
+        for role, port in _ports(manifests, variables)
         if port.tls == "none"
     ]
     services = [
@@ -113,9 +128,10 @@ def roles_page(root: Path) -> str:
 def pages(root: Path = ROOT) -> dict[Path, str]:
     """Every generated page by its path."""
     manifests = load_manifests(root)
+    variables = read_role_variables(sorted((root / "roles").iterdir()))
     return {
-        root / "docs" / "ports.md": ports_page(manifests),
-        root / "docs" / "tls.md": tls_page(manifests),
+        root / "docs" / "ports.md": ports_page(manifests, variables),
+        root / "docs" / "tls.md": tls_page(manifests, variables),
         root / "docs" / "checks.md": checks_page(),
         root / "docs" / "roles.md": roles_page(root),
     }

@@ -22,6 +22,7 @@ CONTROLLER: Final = "controller"
 Usage = Literal["server", "client"]
 ExtraName = Literal["public_name", "virtual_ip"]
 Protocol = Literal["tcp", "udp", "vrrp"]
+StartTls = Literal["postgresql"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +44,27 @@ class CertificateSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortSpec:
-    """Something that listens, who may talk to it, and how it is protected."""
+    """Something that listens, who may talk to it, and how it is protected.
 
-    port: int
+    Attributes:
+        port: Its number, or the role variable that holds it (see `installer.manifests.shared`).
+        protocol: Of the transport layer, or the name of an IP protocol.
+        purpose: What it is for.
+        sources: Groups whose hosts connect; `all`, and the `controller`.
+        tls: Version of TLS it speaks.
+        reason: Why it speaks none.
+        starttls: Protocol in which a client asks for TLS, when it does not begin with it.
+        server_name: Name of the site a client asks for; None for the host's own full name.
+    """
+
+    port: int | str
     protocol: Protocol
     purpose: str
     sources: tuple[str, ...]
     tls: Literal["1.3", "none"]
     reason: str
+    starttls: StartTls | None
+    server_name: ExtraName | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +80,10 @@ class RoleManifest:
         secrets: Secrets by name, without the `vault_` in front.
         certificates: Certificates by service.
         ports: Everything that listens.
-        data_directories: Where data lives that must not be lost.
-        fsync_directories: Directories whose disk must be quick to sync.
+        data_directories: Where data lives that must not be lost: paths, or role variables that hold them.
+        fsync_directories: Directories whose disk must be quick to sync, likewise.
+        shared: Role variables that others read as well, beside those of ports and directories.
+        overridable: Role variables the wiring sets and an operator may set to something better.
     """
 
     role: str
@@ -80,6 +96,8 @@ class RoleManifest:
     ports: tuple[PortSpec, ...]
     data_directories: tuple[str, ...]
     fsync_directories: tuple[str, ...]
+    shared: tuple[str, ...]
+    overridable: tuple[str, ...]
 
 
 @cache
@@ -143,6 +161,8 @@ def _manifest(role: str, document: Document) -> RoleManifest:
         ports=tuple(_port(port) for port in said.get("ports", ())),
         data_directories=tuple(said.get("data_directories", ())),
         fsync_directories=tuple(said.get("fsync_directories", ())),
+        shared=tuple(said.get("shared", ())),
+        overridable=tuple(said.get("overridable", ())),
     )
 
 
@@ -154,6 +174,8 @@ def _port(said: dict[str, Any]) -> PortSpec:
         sources=tuple(said["from"]),
         tls=said["tls"],
         reason=said.get("reason", ""),
+        starttls=said.get("starttls"),
+        server_name=said.get("server_name"),
     )
 
 

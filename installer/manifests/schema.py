@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from installer.documents.schema import refusal, validate
-from installer.manifests import ExtraName, Protocol, Usage
+from installer.manifests import ExtraName, Protocol, StartTls, Usage
 
 if TYPE_CHECKING:
     from installer.documents import Document
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Package = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.:-]+$")]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/.+[^/]$")]
+# A path, or the role variable that holds it.
+Directory = Annotated[str, StringConstraints(pattern=r"^(/.+[^/]|[a-z][a-z0-9_]*)$")]
 
 
 class _Strict(BaseModel):
@@ -31,12 +33,14 @@ class _Certificate(_Strict):
 
 
 class _Port(_Strict):
-    port: int = Field(ge=1, le=65535)
+    port: Annotated[int, Field(ge=1, le=65535)] | Name
     protocol: Protocol = "tcp"
     purpose: str = Field(min_length=1)
     sources: list[str] = Field(alias="from", min_length=1)
     tls: Literal["1.3", "none"]
     reason: str = ""
+    starttls: StartTls | None = None
+    server_name: ExtraName | None = None
 
     @field_validator("tls", mode="before")
     @classmethod
@@ -59,8 +63,10 @@ class _Manifest(_Strict):
     secrets: dict[Name, _Secret] = {}
     certificates: dict[Name, _Certificate] = {}
     ports: list[_Port] = []
-    data_directories: list[AbsolutePath] = []
-    fsync_directories: list[AbsolutePath] = []
+    data_directories: list[Directory] = []
+    fsync_directories: list[Directory] = []
+    shared: list[Name] = []
+    overridable: list[Name] = []
 
 
 def check(document: Document) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from installer.manifests import roles_of
+from installer.manifests.shared import data_directories_of, fsync_directories_of
 from installer.preflight import hosts, network
 from installer.preflight.catalog import CHECKS, SIZES
 from installer.preflight.evaluate import Expectation, evaluate
@@ -102,8 +102,7 @@ def waive(result: CheckResult, waivers: Sequence[Waiver], today: Any, *, rehears
 def _order(site: Mapping[str, Any], manifests: Mapping[str, RoleManifest], host: str) -> dict[str, Any]:
     """What one host is asked to measure."""
     known = site["hosts"][host]
-    roles = roles_of(manifests, tuple(known["groups"]))
-    data = sorted({path for role in roles for path in role.data_directories})
+    data = data_directories_of(site, host, manifests)
     others = {
         name: other["address"]
         for short, other in site["hosts"].items()
@@ -115,7 +114,7 @@ def _order(site: Mapping[str, Any], manifests: Mapping[str, RoleManifest], host:
         "address": known["address"],
         "directories": ["/", *data],
         "data_directories": data,
-        "fsync_directories": sorted({path for role in roles for path in role.fsync_directories}),
+        "fsync_directories": fsync_directories_of(site, host, manifests),
         "names": [*others, site["public_name"]],
     }
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from installer.manifests import ALL_HOSTS, CONTROLLER, roles_of
+from installer.manifests import ALL_HOSTS, CONTROLLER
+from installer.manifests.shared import listeners_of
 from installer.preflight import hosts, thresholds
 from installer.report import CheckResult, passed_if
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from installer.manifests import PortSpec, RoleManifest
+    from installer.manifests import RoleManifest
+    from installer.manifests.shared import Listener
 
 # Beside the range traceroute uses, so a firewall that lets diagnosis through lets this through.
 MTU_PORT: Final = 33499
 
 
-def ports_of(site: Mapping[str, Any], manifests: Mapping[str, RoleManifest], host: str) -> list[PortSpec]:
+def ports_of(site: Mapping[str, Any], manifests: Mapping[str, RoleManifest], host: str) -> list[Listener]:
     """TCP listeners of a host."""
-    groups = tuple(site["hosts"][host]["groups"])
-    return [port for role in roles_of(manifests, groups) for port in role.ports if port.protocol == "tcp"]
+    return [listener for listener in listeners_of(site, host, manifests) if listener.protocol == "tcp"]
 
 
 def targets_of(site: Mapping[str, Any], manifests: Mapping[str, RoleManifest], host: str) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from installer.site.inventory import HOSTS_FILE, SITE_KEY, Inventory, Scope, rea
 from installer.site.model import GROUPS, Host, Setting, Site, SiteClass, Waiver
 from installer.site.role_variables import Option, check_value, read_role_variables
 from installer.site.rules import RULES, Rule, connections
+from installer.site.shared import listeners, resolve_shared, wired_variables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -137,7 +138,8 @@ def load_site(
     model = _read_site_file(inventory)
     roles = sorted({manifest.path.parents[2] for manifest in manifests.values()})
     variables = read_role_variables(role for folder in roles for role in sorted(folder.iterdir()))
-    _check_variables(inventory, variables)
+    wired = {name: by for folder in roles for name, by in wired_variables(folder.parent, manifests).items()}
+    _check_variables(inventory, variables, wired)
     if model is None or inventory.problems:
         raise DocumentError(inventory.problems)
     document = inventory.site
@@ -167,8 +169,10 @@ def load_site(
         certificates_directory=certificates,
         sources={key: document.at(SITE_KEY, key) for key in _SiteFile.model_fields},
     )
+    site, contradictions = resolve_shared(site, manifests, variables)
+    inventory.problems += contradictions
     pool = variables.get("engine_pool_size")
-    for rule in (*RULES, connections(None if pool is None else pool.default), *rules):
+    for rule in (*RULES, listeners(manifests), connections(None if pool is None else pool.default), *rules):
         inventory.problems += rule(site)
     if inventory.problems:
         raise DocumentError(inventory.problems)
@@ -188,12 +192,12 @@ def _read_site_file(inventory: Inventory) -> _SiteFile | None:
         return None
 
 
-def _check_variables(inventory: Inventory, variables: Mapping[str, Option]) -> None:
+def _check_variables(inventory: Inventory, variables: Mapping[str, Option], wired: Mapping[str, str]) -> None:
     for scope in (inventory.everyone, *inventory.by_group.values(), *inventory.by_host.values()):
         for name, setting in scope.settings.items():
             document = scope.documents[name]
             prefix = _keys_before(document, name, setting.source)
-            for fault in check_value(name, setting.value, variables):
+            for fault in check_value(name, setting.value, variables, wired):
                 inventory.report(document.at(*prefix, *fault.keys), fault.what, fault.fix)
 
 

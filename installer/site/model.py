@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class Host:
         cores: Most cores that may be planned with, or None for all it has.
         connection: How the controller reaches it: Ansible's connection variables.
         settings: Role variables that hold for it, from all, its groups and itself.
+        shared: Those of its roles' variables that others read, defaults included.
         source: Where the host is written.
     """
 
@@ -96,6 +97,7 @@ class Host:
     cores: int | None
     connection: Mapping[str, Any]
     settings: Mapping[str, Setting]
+    shared: Mapping[str, Any] = field(default_factory=dict)
     source: Source
 
 
@@ -117,6 +119,7 @@ class Site:
         groups: Names of the hosts in each group of the model.
         waivers: Checks that may fail.
         applications: What the site's applications say, plain, by name.
+        shared: Role variables that others read and all hosts of a role agree on, defaults included.
         certificates_directory: The hospital's own certificates, or None for the private CA.
         sources: Where each key of `sitewright:` was written.
     """
@@ -134,6 +137,7 @@ class Site:
     groups: Mapping[str, tuple[str, ...]]
     waivers: tuple[Waiver, ...]
     applications: Mapping[str, Mapping[str, Any]]
+    shared: Mapping[str, Any] = field(default_factory=dict)
     certificates_directory: Path | None
     sources: Mapping[str, Source]
 
@@ -151,6 +155,7 @@ class Site:
             "hosts": {name: self._resolved_host(host) for name, host in self.hosts.items()},
             "groups": {name: list(members) for name, members in self.groups.items()},
             "applications": {name: dict(said) for name, said in self.applications.items()},
+            "settings": dict(self.shared),
         }
 
     def settings_of(self, host: str) -> dict[str, Any]:
@@ -179,4 +184,5 @@ class Site:
             "groups": list(host.groups),
             "memory_mb": memory_mb,
             "cores": cores,
+            "settings": dict(host.shared),
         }

@@ -84,8 +84,15 @@ def read_role_variables(roles: Iterable[Path]) -> dict[str, Option]:
     return variables
 
 
-def check_value(name: str, value: Any, variables: Mapping[str, Option]) -> list[Fault]:
-    """Everything that is wrong with a role variable the operator has set."""
+def check_value(name: str, value: Any, variables: Mapping[str, Option], wired: Mapping[str, str]) -> list[Fault]:
+    """Everything that is wrong with a role variable the operator has set.
+
+    Args:
+        name: The variable.
+        value: What the operator wrote.
+        variables: All variables of the roles.
+        wired: Those that are not the operator's, each with the one that decides it, or empty.
+    """
     option = variables.get(name)
     if option is None:
         guess = nearest(name, variables)
@@ -94,6 +101,9 @@ def check_value(name: str, value: Any, variables: Mapping[str, Option]) -> list[
     if option.secret:
         fix = f"remove it; secrets are kept in the site's vault file as vault_{name}"
         return [Fault((), f"{name} is a secret", fix)]
+    if name in wired:
+        fix = f"set {wired[name]} instead" if wired[name] else "remove it; describe the site in hosts.yml and site.yml"
+        return [Fault((), f"{name} follows from the site and is not set by hand", fix)]
     return list(_faults(name, value, option, ()))
 
 

@@ -8,26 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from installer.manifests import roles_of
+from installer.manifests.shared import listeners_of
 from installer.report import CheckResult, passed_if
 
 if TYPE_CHECKING:
-    from installer.manifests import PortSpec
+    from installer.manifests.shared import Listener
     from installer.services.health.subject import Host, Subject
 
-SSH_PORT: Final = 22
-POSTGRESQL_PORT: Final = 5432
-GATEWAY_PORT: Final = 443
 EXPIRY_DAYS: Final = 14
 # PostgreSQL protocol 3, message SSLRequest: length 8, code 80877103 (PostgreSQL documentation, 53.7).
 _SSL_REQUEST: Final = bytes.fromhex("0000000804d2162f")
 _TIMEOUT_SECONDS: Final = 5.0
+# Where sshd listens is the hospital's to say: the port this very question came in at (ssh(1): client address and
+# port, server address and port).
+_QUESTION: Final = 'echo "$SSH_CONNECTION"; ss -Hltn'
 
 
-def ports_of(subject: Subject, host: str) -> list[PortSpec]:
+def ports_of(subject: Subject, host: str) -> list[Listener]:
     """What may listen on a host according to its roles."""
-    groups = tuple(subject.site["hosts"][host]["groups"])
-    return [port for manifest in roles_of(subject.manifests, groups) for port in manifest.ports]
+    return listeners_of(subject.site, host, subject.manifests)
 
 
 def check(subject: Subject) -> list[CheckResult]:
@@ -45,17 +44,17 @@ def check(subject: Subject) -> list[CheckResult]:
     return spoken + opened
 
 
-def _tls(subject: Subject, host: Host, port: PortSpec) -> CheckResult:
+def _tls(subject: Subject, host: Host, port: Listener) -> CheckResult:
     """One listener: TLS 1.3 with a certificate of the site, TLS 1.2 refused."""
-    name = subject.site["public_name"] if port.port == GATEWAY_PORT else host.fqdn
+    name = subject.site[port.server_name] if port.server_name else host.fqdn
     modern = subject.tls()
-    with _open(host, port.port) as raw, modern.wrap_socket(raw, server_hostname=name) as connection:
+    with _open(host, port) as raw, modern.wrap_socket(raw, server_hostname=name) as connection:
         version = connection.version()
         cipher = connection.cipher()
         certificate = connection.getpeercert()
     expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])), UTC)
     days = (expires - datetime.now(UTC)).days
-    old = _accepts_tls12(subject, host, port.port, name)
+    old = _accepts_tls12(subject, host, port, name)
     return passed_if(
         version == "TLSv1.3" and not old and days >= EXPIRY_DAYS,
         check="listeners.tls",
@@ -67,7 +66,7 @@ def _tls(subject: Subject, host: Host, port: PortSpec) -> CheckResult:
     )
 
 
-def _accepts_tls12(subject: Subject, host: Host, port: int, name: str) -> bool:
+def _accepts_tls12(subject: Subject, host: Host, port: Listener, name: str) -> bool:
     """Whether a client that can do no better than TLS 1.2 is let in."""
     context = subject.tls()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -79,10 +78,10 @@ def _accepts_tls12(subject: Subject, host: Host, port: int, name: str) -> bool:
         return False
 
 
-def _open(host: Host, port: int) -> socket.socket:
+def _open(host: Host, port: Listener) -> socket.socket:
     """A TCP connection, past PostgreSQL's own greeting where that is what listens."""
-    connection = socket.create_connection((host.address, port), timeout=_TIMEOUT_SECONDS)
-    if port == POSTGRESQL_PORT:
+    connection = socket.create_connection((host.address, port.port), timeout=_TIMEOUT_SECONDS)
+    if port.starttls == "postgresql":
         connection.sendall(_SSL_REQUEST)
         if connection.recv(1) != b"S":
             connection.close()
@@ -92,9 +91,11 @@ def _open(host: Host, port: int) -> socket.socket:
 
 def _only_the_model(subject: Subject, host: Host) -> CheckResult:
     """Compare what the host listens on, beyond loopback, with what its roles declare."""
-    declared = {port.port for port in ports_of(subject, host.name) if port.protocol == "tcp"} | {SSH_PORT}
+    connection, *lines = subject.run(host.name, [_QUESTION]).splitlines()
+    ssh_port = int(connection.split()[3])
+    declared = {port.port for port in ports_of(subject, host.name) if port.protocol == "tcp"} | {ssh_port}
     open_ports: set[int] = set()
-    for line in subject.run(host.name, ["ss", "-Hltn"]).splitlines():
+    for line in lines:
         address, _, port = line.split()[3].rpartition(":")
         if not address.strip("[]").startswith(("127.", "::1", "::ffff:127.")):
             open_ports.add(int(port))

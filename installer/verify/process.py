@@ -228,7 +228,7 @@ def _variables(
 def _keys(subject: Subject, pattern: str) -> int:
     """Keys of a pattern on the Redis master."""
     for host in subject.group("redis"):
-        with redis.connect(subject, host, 6379, user="admin") as client:
+        with redis.connect(subject, host, user="admin") as client:
             if client.info("replication")["role"] == "master":
                 return sum(1 for _ in client.scan_iter(match=pattern, count=500))
     raise LookupError("no Redis master")

@@ -38,6 +38,7 @@ SITE: dict[str, Any] = {
             "groups": ["engine"],
             "memory_mb": None,
             "cores": None,
+            "settings": {},
         },
         "two": {
             "address": "127.0.0.2",
@@ -45,7 +46,19 @@ SITE: dict[str, Any] = {
             "groups": ["postgresql", "etcd"],
             "memory_mb": None,
             "cores": None,
+            "settings": {
+                "postgresql_data_directory": "/data/own",
+                "postgresql_wal_directory": "",
+                "etcd_data_directory": "/e",
+            },
         },
+    },
+    "settings": {
+        "engine_port": 8443,
+        "postgresql_port": 15432,
+        "postgresql_rest_port": 8008,
+        "etcd_client_port": 2379,
+        "etcd_peer_port": 2380,
     },
 }
 
@@ -229,8 +242,13 @@ def test_hosts_are_asked_to_reach_exactly_the_ports_declared_for_them() -> None:
     manifests = load_manifests(ROOT)
     targets = network.targets_of(SITE, manifests, "one")
     assert {target["host"] for target in targets} == {"two"}
-    assert {target["port"] for target in targets} >= {5432}
+    assert {target["port"] for target in targets} >= {15432}
     assert 2380 not in {target["port"] for target in targets}
+
+
+def test_the_disks_looked_at_are_those_the_site_names() -> None:
+    order = preflight._order(SITE, load_manifests(ROOT), "two")
+    assert order["data_directories"] == order["fsync_directories"] == ["/data/own", "/e"]
 
 
 def test_production_asks_more_than_development() -> None:

@@ -92,7 +92,7 @@ def test_the_site_variable_has_the_agreed_shape(load: Callable[..., Site]) -> No
     resolved = load().resolved()
     assert list(resolved) == [
         *("name", "site_class", "domain", "public_name", "network", "virtual_ip", "timezone", "rehearsal"),
-        *("hosts", "groups", "applications"),
+        *("hosts", "groups", "applications", "settings"),
     ]
     assert resolved["groups"]["etcd"] == ["svc1", "svc2", "svc3"]
     assert resolved["hosts"]["db1"] == {
@@ -101,6 +101,7 @@ def test_the_site_variable_has_the_agreed_shape(load: Callable[..., Site]) -> No
         "groups": ["postgresql"],
         "memory_mb": None,
         "cores": None,
+        "settings": {},
     }
     assert json.loads(json.dumps(resolved)) == resolved
 

@@ -16,7 +16,7 @@ def check(subject: Subject) -> list[CheckResult]:
     hosts = subject.group("etcd")
     results = []
     for host in hosts:
-        pool = subject.https(host.address, 2379, name=host.fqdn)
+        pool = subject.https(host.address, subject.setting("etcd_client_port"), name=host.fqdn)
         members = pool.request("POST", "/v3/cluster/member/list", json={}).json()
         read = pool.request("POST", "/v3/kv/range", json={"key": "Lw==", "limit": 1})
         names = sorted(member.get("name", "unnamed") for member in members.get("members", []))

@@ -30,7 +30,7 @@ def connect(subject: Subject, host: Host, *, user: str, database: str) -> psycop
     return psycopg.connect(
         host=host.fqdn,
         hostaddr=host.address,
-        port=5432,
+        port=subject.setting("postgresql_port"),
         user=user,
         password=subject.secrets[f"postgresql_{user}_password"],
         dbname=database,

@@ -13,8 +13,6 @@ from installer.services.health.subject import HTTP_OK, TIMEOUT_SECONDS
 if TYPE_CHECKING:
     from installer.services.health.subject import Host, Subject
 
-AMQPS_PORT: Final = 5671
-VIRTUAL_HOST: Final = "sitewright"
 _ALARMS: Final = ("mem_alarm", "disk_free_alarm", "partitions")
 
 
@@ -25,7 +23,8 @@ def ask(subject: Subject, host: Host, path: str) -> Any:
         OSError: If the answer is not 200.
     """
     headers = urllib3.make_headers(basic_auth=f"monitor:{subject.secrets['rabbitmq_monitor_password']}")
-    answer = subject.https(host.address, 15671, name=host.fqdn).request("GET", path, headers=headers)
+    port = subject.setting("rabbitmq_management_port")
+    answer = subject.https(host.address, port, name=host.fqdn).request("GET", path, headers=headers)
     if answer.status != HTTP_OK:
         raise OSError(f"GET {path} on {host.name}: {answer.status} {answer.data[:200].decode(errors='replace')}")
     return answer.json()
@@ -39,8 +38,8 @@ def waiting(subject: Subject, queue: str) -> int:
     host = subject.group("rabbitmq")[0]
     parameters = pika.ConnectionParameters(
         host=host.address,
-        port=AMQPS_PORT,
-        virtual_host=VIRTUAL_HOST,
+        port=subject.setting("rabbitmq_amqps_port"),
+        virtual_host=subject.setting("rabbitmq_vhost"),
         credentials=pika.PlainCredentials("monitor", subject.secrets["rabbitmq_monitor_password"]),
         ssl_options=pika.SSLOptions(subject.tls(), server_hostname=host.fqdn),
         socket_timeout=TIMEOUT_SECONDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import redis
 
@@ -11,14 +11,12 @@ from installer.report import CheckResult, passed_if
 if TYPE_CHECKING:
     from installer.services.health.subject import Host, Subject
 
-MASTER_NAME: Final = "sitewright"
 
-
-def connect(subject: Subject, host: Host, port: int, *, user: str) -> redis.Redis:
-    """Connect to one Redis or Sentinel over mutual TLS 1.3."""
+def connect(subject: Subject, host: Host, port: str = "redis_port", *, user: str) -> redis.Redis:
+    """Connect to one Redis over mutual TLS 1.3, or to a Sentinel with `redis_sentinel_port`."""
     return redis.Redis(
         host=host.address,
-        port=port,
+        port=subject.setting(port),
         username=user,
         password=subject.secrets[f"redis_{user}_password"],
         ssl=True,
@@ -37,7 +35,7 @@ def check(subject: Subject) -> list[CheckResult]:
     hosts = subject.group("redis")
     roles: dict[str, dict[str, Any]] = {}
     for host in hosts:
-        with connect(subject, host, 6379, user="admin") as client:
+        with connect(subject, host, user="admin") as client:
             roles[host.name] = dict(client.info("replication"))
     masters = [host for host in hosts if roles[host.name]["role"] == "master"]
     results = [
@@ -47,7 +45,7 @@ def check(subject: Subject) -> list[CheckResult]:
             host=subject.name,
             measured=f"master: {', '.join(host.name for host in masters) or 'none'}",
             wanted="one master",
-            fix="redis-cli on a Sentinel: SENTINEL MASTER sitewright",
+            fix=f"redis-cli on a Sentinel: SENTINEL MASTER {subject.setting('redis_master_name')}",
         )
     ]
     for host in hosts:
@@ -72,8 +70,8 @@ def check(subject: Subject) -> list[CheckResult]:
 def _sentinel(subject: Subject, host: Host, masters: list[Host]) -> CheckResult:
     """What one Sentinel says of the master and of its peers."""
     others = len(subject.group("redis")) - 1
-    with connect(subject, host, 26379, user="admin") as client:
-        state = client.execute_command("SENTINEL", "MASTER", MASTER_NAME)
+    with connect(subject, host, "redis_sentinel_port", user="admin") as client:
+        state = client.execute_command("SENTINEL", "MASTER", subject.setting("redis_master_name"))
     fields = state if isinstance(state, dict) else dict(zip(state[::2], state[1::2], strict=True))
     address = fields["ip"]
     known = [name for each in masters for name in (each.address, each.fqdn, each.name)]
@@ -85,5 +83,5 @@ def _sentinel(subject: Subject, host: Host, masters: list[Host]) -> CheckResult:
         host=host.name,
         measured=f"master {address} ({fields['flags']}), {peers} other Sentinels, {replicas} replicas",
         wanted=f"the master that runs, {others} other Sentinels, {others} replicas",
-        fix="SENTINEL RESET sitewright on this Sentinel forgets nodes that are gone",
+        fix=f"SENTINEL RESET {subject.setting('redis_master_name')} on this Sentinel forgets nodes that are gone",
     )

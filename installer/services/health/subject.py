@@ -68,6 +68,10 @@ class Subject:
         names = self.site["hosts"] if name == "all" else self.site["groups"].get(name, [])
         return [self.host(each) for each in names]
 
+    def setting(self, name: str) -> Any:
+        """A role variable that others read, resolved; all hosts of its role agree on it."""
+        return self.site["settings"][name]
+
     def tls(self, *, client: bool = True) -> ssl.SSLContext:
         """A client context that speaks TLS 1.3 only and verifies the site's CA."""
         context = ssl.create_default_context(cafile=str(self.ca))
@@ -93,7 +97,7 @@ class Subject:
 
     def gateway(self) -> urllib3.HTTPSConnectionPool:
         """The user's side: the virtual IP under the site's public name."""
-        return self.https(self.site["virtual_ip"], 443, name=self.site["public_name"])
+        return self.https(self.site["virtual_ip"], HTTPS_PORT, name=self.site["public_name"])
 
     def run(self, host: str, argv: Sequence[str]) -> str:
         """Run a read-only command on a host over SSH.
