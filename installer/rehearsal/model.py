@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -130,15 +129,6 @@ class Rehearsal:
     def enter_argv(self) -> list[str]:
         """Put this before a command to run it on this machine, inside the rehearsal's network."""
         return ["nsenter", f"--net=/run/netns/{self.namespace}", "--"]
-
-    def inventory_variables(self) -> dict[str, str]:
-        """The connection variables Ansible needs for every host."""
-        known_hosts = shlex.quote(f"UserKnownHostsFile={self.known_hosts}")
-        return {
-            "ansible_user": self.user,
-            "ansible_ssh_private_key_file": str(self.private_key),
-            "ansible_ssh_common_args": f"-o {known_hosts} -o GlobalKnownHostsFile=none -o KexAlgorithms={KEY_EXCHANGE}",
-        }
 
     def to_json(self) -> str:
         """What is written down about the rehearsal."""

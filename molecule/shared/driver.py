@@ -26,7 +26,8 @@ from installer.errors import InstallerError
 from installer.manifests import load_manifests
 from installer.pki import ensure_authority
 from installer.playbooks.guard import descendants, send
-from installer.site import GROUPS, Site, load_site
+from installer.rehearsal.model import KEY_EXCHANGE
+from installer.site import GROUPS, load_site, runtime
 from installer.vault import catalog, ensure_vault, read_vault, rehearsal_password
 
 if TYPE_CHECKING:
@@ -78,17 +79,21 @@ def _create() -> None:
     hosts = rehearsal.up(spec, paths, _say)
     secrets = _secrets(state, manifests)
     ensure_authority(state / "pki", secrets["vault_ca_passphrase"], name=site.name)
-    variables = {
-        "site": json.loads(json.dumps(site.resolved(), default=str)),
-        "sitewright_certificates_dir": "",
-        "sitewright_bundle_dir": str(paths.bundle),
-        "sitewright_pki_dir": str(state / "pki"),
-        **secrets,
-    }
+    written = runtime.write(
+        site,
+        state / "inventory",
+        vault_file=state / "vault.yml",
+        extra={"sitewright_bundle_dir": str(paths.bundle), "sitewright_pki_dir": str(state / "pki")},
+        python_as_root=False,  # testinfra reads the same inventory, and logs in as Ansible's own strategy does
+        connection=runtime.RehearsalConnection(
+            user=hosts.user, private_key=hosts.private_key, known_hosts=hosts.known_hosts
+        ),
+    )
     _SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = _EPHEMERAL / "site.json"
     target.touch(mode=0o600)
-    target.write_text(json.dumps(_ansible_inventory(site, hosts, variables), indent=2), encoding="utf-8")
+    inventory = json.loads(written.read_text(encoding="utf-8"))["all"]
+    target.write_text(json.dumps(_for_a_script(inventory, hosts, secrets), indent=2), encoding="utf-8")
 
 
 def _destroy() -> None:
@@ -184,29 +189,33 @@ def _secrets(state: Path, manifests: Mapping[str, RoleManifest]) -> dict[str, An
     return read_vault(state / "vault.yml", password)
 
 
-def _ansible_inventory(site: Site, hosts: rehearsal.Rehearsal, variables: dict[str, Any]) -> dict[str, Any]:
-    """What Ansible's script inventory expects, less the host that is never booted."""
+def _for_a_script(
+    inventory: Mapping[str, Any], hosts: rehearsal.Rehearsal, secrets: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The product's own run-time inventory in the form of a script's, less the host that is never booted.
+
+    Molecule stays outside of the hosts' network, so ssh is handed a connection made inside.
+    """
     proxy = [*hosts.enter_argv(), sys.executable, "-I", str(Path(__file__).with_name("connect.py")), "%h", "%p"]
-    way_in = f"-o ProxyUseFdpass=yes -o {shlex.quote('ProxyCommand=' + shlex.join(proxy))}"
-    connection = {
-        **hosts.inventory_variables(),
-        "ansible_become": True,
-        "ansible_python_interpreter": "/usr/bin/python3",
+    way_in = (
+        f"-o ProxyUseFdpass=yes -o {shlex.quote('ProxyCommand=' + shlex.join(proxy))} -o KexAlgorithms={KEY_EXCHANGE}"
+    )
+    members = {
+        group: [name for name in said["hosts"] if name in hosts.spec.hosts]
+        for group, said in inventory["children"].items()
     }
-    members = {group: [name for name in names if name in hosts.spec.hosts] for group, names in site.groups.items()}
     return {
         "_meta": {
             "hostvars": {
                 name: {
-                    **site.settings_of(name),
-                    **variables,
-                    **connection,
-                    "ansible_host": address,
+                    **inventory["vars"],
+                    **inventory["hosts"][name],
+                    **secrets,
                     # All scenarios use the same addresses; a connection that ssh shares by address
                     # would lead into another scenario's host.
                     "ansible_ssh_extra_args": f"{way_in} -o ControlPath={_SOCKETS / name}",
                 }
-                for name, address in hosts.spec.hosts.items()
+                for name in hosts.spec.hosts
             }
         },
         **{group: {"hosts": names} for group, names in members.items() if names},

@@ -55,9 +55,3 @@ def test_an_unknown_host_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="no host 'c'") as caught:
         Rehearsal(spec=spec(), folder=Path("/nowhere")).host_folder("c")
     assert caught.value.hint == "its hosts are a, b"
-
-
-def test_host_key_checking_stays_on_also_in_a_folder_with_a_space() -> None:
-    variables = Rehearsal(spec=spec(), folder=Path("/srv/my site")).inventory_variables()
-    assert "StrictHostKeyChecking=no" not in variables["ansible_ssh_common_args"]
-    assert "'UserKnownHostsFile=" in variables["ansible_ssh_common_args"]
