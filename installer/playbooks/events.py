@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from installer.console.terminal import without_escapes
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Outcome = Literal["started", "ok", "changed", "skipped", "failed", "ignored", "unreachable"]
 
 HIDDEN_FAILURES: Final = "hidden-failures.jsonl"
+HIDDEN_CHANGES: Final = "hidden-changes.jsonl"
 _OUTCOMES: Final[Mapping[str, Outcome]] = {
     "runner_on_start": "started",
     "runner_on_ok": "ok",
@@ -24,17 +25,28 @@ _OUTCOMES: Final[Mapping[str, Outcome]] = {
     "runner_on_failed": "failed",
     "runner_on_unreachable": "unreachable",
 }
+_TOLD: Final = ("plan", "diff", "missing", "censored")
 _LONGEST_REASON: Final = 700
 _LAST_LINES: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEvent:
-    """One task began or ended on one host."""
+    """One task began or ended on one host.
+
+    Attributes:
+        host: The host.
+        task: Name of the task, with its role's before it.
+        outcome: How it ended, or that it began.
+        identity: Ansible's id of the task, the same on all hosts of one run.
+        details: What the module says of what it did or would do, one part for each round of a loop.
+    """
 
     host: str
     task: str
     outcome: Outcome
+    identity: str = field(default="", compare=False)
+    details: tuple[Mapping[str, Any], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +112,9 @@ class Listener:
             self._failed.append((host, task, data))
         counts = self._counts.setdefault(host, {})
         counts[outcome] = counts.get(outcome, 0) + 1
-        self._report(TaskEvent(host=host, task=task, outcome=outcome))
+        details = _details(result) if outcome in {"ok", "changed"} else ()
+        identity = str(data.get("task_uuid", ""))
+        self._report(TaskEvent(host=host, task=task, outcome=outcome, identity=identity, details=details))
 
     def _failure(self, host: str, task: str, data: dict[str, Any]) -> Failure:
         result = data.get("res") or {}
@@ -177,6 +191,40 @@ def _totals(data: Mapping[str, Any]) -> dict[str, HostTally]:
     return {
         host: HostTally(**{ours: (data.get(kind) or {}).get(host, 0) for ours, kind in kinds.items()}) for host in hosts
     }
+
+
+def _details(result: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """A result, or those of a loop's rounds, reduced to what a reader of a plan may need."""
+    rounds: list[Mapping[str, Any]] = [item for item in result.get("results") or () if isinstance(item, dict)]
+    return tuple({key: one[key] for key in _TOLD if key in one} for one in rounds or [result])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenChange:
+    """What may be told of a result hidden by no_log.
+
+    Attributes:
+        changed: Whether anything would change; an event of a hidden result does not say that.
+        details: Like those of an event.
+    """
+
+    changed: bool
+    details: tuple[Mapping[str, Any], ...]
+
+
+def hidden_changes(folder: Path) -> dict[tuple[str, str], HiddenChange]:
+    """What may be told of hidden results, by host and identity of the task.
+
+    Args:
+        folder: Folder of the runs of one operation.
+    """
+    found: dict[tuple[str, str], HiddenChange] = {}
+    for file in sorted(folder.glob(f"*/{HIDDEN_CHANGES}")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            record: dict[str, Any] = json.loads(line)
+            details = tuple({"plan": plan} for plan in record["plans"]) or ({"censored": ""},)
+            found[record["host"], record["task"]] = HiddenChange(changed=record["changed"], details=details)
+    return found
 
 
 def reason_of(result: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ import ansible_runner
 from installer.controller.logins import control_path
 from installer.errors import ConfigurationError
 from installer.playbooks import guard
-from installer.playbooks.events import HIDDEN_FAILURES, Failure, Listener, TaskEvent
+from installer.playbooks.events import HIDDEN_CHANGES, HIDDEN_FAILURES, Failure, Listener, TaskEvent
 from installer.playbooks.orphans import RECORD, signal_recorded
 from installer.playbooks.results import DONE, FAILED, INTERRUPTED, HostTally
 
@@ -145,7 +145,7 @@ class Runner:
             quiet=True,
         )
         config.prepare()
-        config.env = self._environment(config.env, scratch)
+        config.env = self._environment(config.env, scratch, check=check)
         ansible = str(Path(sys.executable).with_name("ansible-playbook"))
         script = [sys.executable, "-I", str(Path(guard.__file__).resolve())]
         others = [str(run.playbook) for run in runs[1:]]
@@ -168,7 +168,7 @@ class Runner:
             _tidy(scratch, record)
             sequence.close(DONE if run.rc == 0 else INTERRUPTED if self.is_stopping() else FAILED)
 
-    def _environment(self, prepared: Mapping[str, str], folder: Path) -> dict[str, str]:
+    def _environment(self, prepared: Mapping[str, str], folder: Path, *, check: bool) -> dict[str, str]:
         settings = self.settings
         runner_own = {
             key: prepared[key] for key in ("AWX_ISOLATED_DATA_DIR", "RUNNER_OMIT_EVENTS", "RUNNER_ONLY_FAILED_EVENTS")
@@ -196,6 +196,8 @@ class Runner:
             "SITEWRIGHT_HIDDEN_FAILURES": str(folder / HIDDEN_FAILURES),
             **settings.environment,
         }
+        if check:
+            environment["SITEWRIGHT_HIDDEN_CHANGES"] = str(folder / HIDDEN_CHANGES)
         if settings.vault_password_client is not None:
             environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(settings.vault_password_client)
         if settings.strategy == "mitogen":

@@ -34,6 +34,14 @@ options:
         type: list
         elements: str
         default: []
+      show:
+        description:
+          - What a plan may show of the content. V(all) of it; V(masked), which is everything but what stands
+            behind a word like password, secret, token, cookie or key, in the old as in the new text; or
+            V(nothing) but that it changed.
+          - By default V(all), and V(nothing) in a task with C(no_log).
+        type: str
+        choices: [all, masked, nothing]
 author:
   - Sitewright
 """
@@ -52,9 +60,15 @@ changed_paths:
   returned: always
   type: list
   elements: str
+plan:
+  description: In check mode, for the installer's plan, what would change, without a secret (see O(files[].show)).
+  returned: in check mode
+  type: dict
 """
 
+import difflib
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -63,6 +77,9 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 MODES = {"file": "0644", "directory": "0755"}
+HIDDEN = "[hidden]"
+# What follows such a word on its line is not shown. That hides a few harmless words too, as in `tls-auth-clients yes`.
+SECRET_WORD = re.compile(r"(?i)[\w.-]*(?:pass|secret|token|cookie|credential|private|auth|hash|key)[\w.-]*")
 
 
 def current_text(path: Path) -> str | None:
@@ -70,6 +87,27 @@ def current_text(path: Path) -> str | None:
     if not path.is_file() or path.is_symlink():
         return None
     return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def masked(line: str) -> str:
+    """The line up to a word that announces a secret, and not what follows."""
+    word = SECRET_WORD.search(line)
+    return line if word is None else f"{line[: word.end()]} {HIDDEN}"
+
+
+def told(entry: dict[str, Any], before: str | None, show: str) -> dict[str, Any]:
+    """What a plan may tell of a file whose text would be another."""
+    change: dict[str, Any] = {"kind": "file", "name": entry["path"]}
+    if show == "nothing":
+        return {**change, "note": "new, content hidden" if before is None else "changed, hidden"}
+    if before is None:
+        return {**change, "note": "new"}
+    old, new = before.splitlines(), entry["content"].splitlines()
+    lines = list(difflib.unified_diff(old, new, lineterm="", n=0))[2:]
+    lines = [line for line in lines if not line.startswith("@@")]
+    if show == "masked":
+        lines = [masked(line) for line in lines]
+    return {**change, "lines": lines, "note": "" if lines else "end of the last line"}
 
 
 def validated(module: AnsibleModule, entry: dict[str, Any], text: str) -> Path:
@@ -112,6 +150,14 @@ def remove(module: AnsibleModule, path: Path) -> bool:
     return True
 
 
+def without_content(entry: dict[str, Any]) -> dict[str, Any]:
+    """What a plan may tell of an entry that is no file's text."""
+    words = {"link": f"link to {entry['target']}", "directory": "directory", "absent": ""}
+    if entry["state"] == "absent":
+        return {"kind": "file", "name": entry["path"], "old": "there"}
+    return {"kind": "file", "name": entry["path"], "new": words[entry["state"]]}
+
+
 def attributes(module: AnsibleModule, entry: dict[str, Any]) -> bool:
     """Set owner, group and mode where they differ."""
     if not Path(entry["path"]).exists():
@@ -125,6 +171,11 @@ def attributes(module: AnsibleModule, entry: dict[str, Any]) -> bool:
     return bool(module.set_fs_attributes_if_different(module.load_file_common_arguments(arguments), False))
 
 
+def wished_attributes(entry: dict[str, Any]) -> str:
+    """Owner, group and mode for a reader."""
+    return f"{entry['owner']}:{entry['group']} {entry['mode'] or MODES[entry['state']]}"
+
+
 def main() -> None:
     """Entry point of the module."""
     entry_spec = {
@@ -136,6 +187,7 @@ def main() -> None:
         "group": {"type": "str", "default": "root"},
         "mode": {"type": "str"},
         "validate": {"type": "list", "elements": "str", "default": []},
+        "show": {"type": "str", "choices": ["all", "masked", "nothing"]},
     }
     required = [("state", "file", ["content"]), ("state", "link", ["target"])]
     module = AnsibleModule(
@@ -153,6 +205,7 @@ def main() -> None:
     entries: list[dict[str, Any]] = module.params["files"]
     changed: list[str] = []
     diffs: list[dict[str, str]] = []
+    plan: list[dict[str, Any]] = []
     fresh: dict[str, Path] = {}
     for entry in entries:
         if entry["state"] != "file":
@@ -163,6 +216,7 @@ def main() -> None:
         if not (module.check_mode and entry["validate"]):  # the program may not be installed yet
             fresh[entry["path"]] = validated(module, entry, entry["content"])
         changed.append(entry["path"])
+        plan.append(told(entry, before, entry["show"] or ("nothing" if module.no_log else "all")))
         diffs.append(
             {
                 "before": before or "",
@@ -175,6 +229,7 @@ def main() -> None:
         path = Path(entry["path"])
         if entry["state"] == "directory" and not path.is_dir():
             changed.append(entry["path"])
+            plan.append(without_content(entry))
             if not module.check_mode:
                 path.mkdir(parents=True)
         elif entry["state"] == "file" and entry["path"] in fresh and not module.check_mode:
@@ -188,9 +243,13 @@ def main() -> None:
             entry["state"] == "absent" and remove(module, path)
         ):
             changed.append(entry["path"])
+            plan.append(without_content(entry))
         if entry["state"] in MODES and attributes(module, entry):
+            if entry["path"] not in changed:
+                plan.append({"kind": "permissions", "name": entry["path"], "new": wished_attributes(entry)})
             changed.append(entry["path"])
-    module.exit_json(changed=bool(changed), changed_paths=sorted(set(changed)), diff=diffs)
+    told_plan = {"plan": {"changes": plan}} if module.check_mode else {}
+    module.exit_json(changed=bool(changed), changed_paths=sorted(set(changed)), diff=diffs, **told_plan)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,12 @@ stale:
   returned: always
   type: list
   elements: str
+plan:
+  description:
+    - "In check mode, for the installer's plan, without a secret: for each of C(units) its name, whether it
+      runs, what was found stale, what would be done now, and what would be done if one of C(watch) changed."
+  returned: in check mode
+  type: dict
 unmet:
   description: Units systemd did not start because a condition in their file is not met on this machine.
   returned: always
@@ -307,6 +313,7 @@ def main() -> None:
     done = "none"
     stale: list[str] = []
     unmet: list[str] = []
+    units: list[dict[str, Any]] = []
     for unit in units_of(module):
         if done != "none":
             unit.read()  # what was done to one before may have changed this one
@@ -315,9 +322,20 @@ def main() -> None:
             unmet.append(unit.name)
         done = max(done, action, key=STRENGTH.index)
         stale.extend(newer)
+        units.append(
+            {
+                "name": unit.name,
+                "active": unit.exists and unit.active,
+                "action": action,
+                "stale": newer,
+                "watch": [*parameters["watch"], *unit.files] if parameters["running"] else [],
+                "on_stale": parameters["on_stale"],
+            }
+        )
     if parameters["check_argv"] and not module.check_mode:
         wait_until_answering(module, parameters)
-    module.exit_json(changed=done != "none", action=done, stale=sorted(set(stale)), unmet=unmet)
+    plan = {"plan": {"units": units}} if module.check_mode else {}
+    module.exit_json(changed=done != "none", action=done, stale=sorted(set(stale)), unmet=unmet, **plan)
 
 
 if __name__ == "__main__":

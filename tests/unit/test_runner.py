@@ -19,7 +19,7 @@ import pytest
 from installer.console.terminal import Terminal
 from installer.controller.logins import close_logins
 from installer.playbooks import guard
-from installer.playbooks.events import TaskEvent, reason_of
+from installer.playbooks.events import TaskEvent, hidden_changes, reason_of
 from installer.playbooks.orphans import end_orphans
 from installer.playbooks.results import DONE, FAILED, INTERRUPTED, HostTally
 from installer.playbooks.runner import PlaybookResult, PlaybookRun, Runner, RunnerSettings
@@ -97,6 +97,31 @@ def test_check_mode_tells_what_would_change_and_changes_nothing(tmp_path: Path, 
     assert (result.result, result.changed) == (DONE, 2)
     assert not (tmp_path / "f").exists()
     assert "+x" in result.log.read_text()
+
+
+def test_a_hidden_change_tells_what_its_module_promises_to_be_free_of_secrets(tmp_path: Path, runner: Runner) -> None:
+    content = f"{{name: maxmemory, password: {CANARY}}}"
+    tasks = (
+        "    - name: do | Write\n      config_files:\n        files:\n"
+        f"          - {{path: {tmp_path}/plain, content: '{content}', show: masked, owner: root}}\n"
+        f"          - {{path: {tmp_path}/hidden, content: '{content}', owner: root}}\n"
+        "      no_log: true\n      loop: [1, 2]\n"
+    )
+    for name in ("plain", "hidden"):
+        (tmp_path / name).write_text(f"maxmemory 1\npassword old{CANARY}\n")
+    events: list[TaskEvent] = []
+    result = run(runner, playbook(tmp_path, tasks), folder=tmp_path / "run", report=events.append, check=True)
+    assert (result.result, result.changed) == (DONE, 2)
+    told = hidden_changes(tmp_path)
+    identity = events[-1].identity
+    assert set(told) == {("one", identity), ("two", identity)}
+    assert told["one", identity].changed
+    assert len(told["one", identity].details) == 2
+    plain, hidden = told["one", identity].details[0]["plan"]["changes"]
+    assert plain["lines"] == ["-maxmemory 1", "-password [hidden]", "+{name: maxmemory, password [hidden]"]
+    assert (hidden["note"], hidden.get("lines")) == ("changed, hidden", None)
+    kept = "".join(path.read_text() for path in (tmp_path / "run").iterdir())
+    assert CANARY not in kept
 
 
 def test_a_failure_names_host_task_and_reason(tmp_path: Path, runner: Runner) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from installer.controller.site_lock import site_lock
 from installer.errors import InstallerError
 from installer.operations.install.operation import verify_bundle
 from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
+from installer.planning.collect import Frame, Observed, make_plan
+from installer.planning.page import write
+from installer.planning.text import lines_of
+from installer.playbooks.events import HiddenChange, hidden_changes
 from installer.playbooks.orphans import end_orphans
 from installer.playbooks.results import DONE
 from installer.stages.install import INSTALL
@@ -19,6 +24,7 @@ from installer.stages.kinds import notice
 
 if TYPE_CHECKING:
     from installer.operations.context import OperationContext
+    from installer.planning import Plan
     from installer.playbooks.events import TaskEvent
     from installer.stages.graph import Graph
 
@@ -26,23 +32,29 @@ VERB: Final = "plan"
 
 
 class _Changes:
-    """What would change: task by task, with the hosts it concerns, in the order of the stages."""
+    """What the tasks said on each host."""
 
-    def __init__(self, graph: Graph) -> None:
-        self._order = graph.order
-        self._hosts: dict[tuple[str, str], list[str]] = {}
+    def __init__(self) -> None:
+        self._events: list[tuple[str, TaskEvent]] = []
         self._lock = threading.Lock()
 
     def take(self, stage: str, event: TaskEvent) -> None:
         """Take in a task's result; called from the stages' threads."""
-        if event.outcome == "changed":
+        if event.outcome in {"ok", "changed"}:
             with self._lock:
-                self._hosts.setdefault((stage, event.task), []).append(event.host)
+                self._events.append((stage, event))
 
-    def rows(self) -> list[tuple[str, str, list[str]]]:
-        """Stage, task, hosts."""
-        found = [(stage, task, sorted(hosts)) for (stage, task), hosts in self._hosts.items()]
-        return sorted(found, key=lambda row: self._order[row[0]])
+    def observed(self, folder: Path) -> list[Observed]:
+        """All that was said, together with what may be told of hidden results."""
+        told = hidden_changes(folder)
+        found = []
+        for stage, event in self._events:
+            seen = HiddenChange(changed=event.outcome == "changed", details=event.details)
+            hidden = told.get((event.host, event.identity), seen)
+            found.append(
+                Observed(stage=stage, host=event.host, task=event.task, changed=hidden.changed, details=hidden.details)
+            )
+        return found
 
 
 def plan(context: OperationContext) -> None:
@@ -61,7 +73,7 @@ def plan_graph(context: OperationContext, graph: Graph) -> None:
         InstallerError: If that cannot be told.
     """
     summary = Summary(operation=VERB, site=context.site.name, started=context.request.started)
-    changes = _Changes(graph)
+    changes = _Changes()
     try:
         with site_lock(context.state, site=context.site.name, purpose=VERB):
             _plan(context, graph, summary, changes)
@@ -93,24 +105,38 @@ def _finish(
     context: OperationContext, graph: Graph, summary: Summary, changes: _Changes, error: InstallerError | None
 ) -> None:
     terminal = context.terminal
-    rows = changes.rows()
-    would_change: list[dict[str, Any]] = [{"stage": stage, "task": task, "hosts": hosts} for stage, task, hosts in rows]
-    summary.more["would_change"] = would_change
     open_operation = notice(Journal(context.state / "journal.jsonl").unfinished())
     summary.more["unfinished_operation"] = open_operation
+    made = _made(context, graph, summary, changes)
+    page = write(made, context.state / "evidence") if made is not None else None
+    if made is not None:
+        summary.more |= {"plan": made.to_json(), "page": str(page)}
     terminal.document(summary.to_json(error))
     if terminal.output == "json":
         return
     if open_operation:
         terminal.result(open_operation)
-    if rows:
-        terminal.table(("stage", "would change", "on"), [(stage, task, " ".join(hosts)) for stage, task, hosts in rows])
+    for line in lines_of(made) if made is not None else ():
+        terminal.result(line)
     if error is not None:
         summary.print(terminal)
-        return
-    hosts = sorted({host for _stage, _task, names in rows for host in names})
-    terminal.result(
-        f"{graph.name} would change {len(rows)} thing(s) on {len(hosts)} of {len(context.site.hosts)} host(s);"
-        " nothing was changed now"
+    elif made is not None:
+        terminal.result(f"{made.verdict}; nothing was changed now")
+        terminal.result(f"page: {page}")
+
+
+def _made(context: OperationContext, graph: Graph, summary: Summary, changes: _Changes) -> Plan | None:
+    """The plan, made of what was said so far; None when nothing was asked yet."""
+    if "log_folder" not in summary.more:
+        return None
+    tried = {line.name for line in summary.stages if line.result == DONE}
+    frame = Frame(
+        site=context.site.name,
+        operation=graph.name,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        addresses={name: str(host.address) for name, host in context.site.hosts.items()},
+        stages=[stage.name for stage in graph.stages],
+        unknown=tuple(stage.name for stage in graph.stages if stage.name not in tried),
     )
-    terminal.result(f"the files' differences are in {summary.more['log_folder']}/<stage>/output.log")
+    observed = changes.observed(Path(summary.more["log_folder"]))
+    return make_plan(observed, frame, redact=context.terminal.redact)
