@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from installer.manifests import load_manifests
+from installer.manifests import ALL_HOSTS, load_manifests
 from installer.preflight.catalog import CHECKS
+from installer.services import known_services
+from installer.services.hosts import explain
 from installer.site.role_variables import read_role_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from installer.manifests import PortSpec, RoleManifest
+    from installer.services import GroupRule, Service
     from installer.site.role_variables import Option
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -99,6 +102,75 @@ def checks_page() -> str:
     )
 
 
+def _rule(rule: GroupRule) -> str:
+    """How many hosts a group may have."""
+    most = f"at most {rule.at_most}" if rule.at_most else "any number"
+    return ("at least 1, " if rule.required else "") + ("odd" if rule.voters else most)
+
+
+def _settings(service: Service) -> str:
+    """A service's settings on a host it has for itself."""
+    if service.settings is None:
+        return ""
+    site = {
+        "rehearsal": False,
+        "site_class": "production",
+        "hosts": {"host": {"groups": [service.group]}},
+        "groups": {service.group: ["host"]},
+    }
+    rows = [
+        [f"`{each.name}`", each.formula, each.source, f"`{each.value}`"]
+        for each in explain(site, "host", service.name, service.example)
+    ]
+    facts = ", ".join(f"{name} {value}" for name, value in service.example.items())
+    return f"\n## Settings of {service.name}\n\nThe example is a host it has for itself, with {facts}.\n\n" + table(
+        ["Setting", "Formula", "Source", "Example"], rows
+    )
+
+
+def sizing_page(services: Mapping[str, Service]) -> str:
+    """What each service claims of its hosts, and what follows from it."""
+    memory = [
+        [
+            f"`{service.group}`",
+            service.purpose,
+            "every host" if service.group == ALL_HOSTS else _rule(service.members),
+            str(service.memory.floor_mb),
+            str(service.memory.weight or "fixed"),
+            "-" if service.memory.ceiling_mb is None else str(service.memory.ceiling_mb),
+            "large" if service.large else "small",
+        ]
+        for service in services.values()
+    ]
+    pools = [
+        [name, claim.to, str(claim.per_host)] for name, service in services.items() for claim in service.connections
+    ]
+    kernel = [
+        [f"`{each.key}`", str(each.value), name, "the kernel's own" if each.contested is None else str(each.contested)]
+        for name, service in services.items()
+        for each in service.kernel
+    ]
+    metrics = [
+        [name, f"`{each.name}`", each.source, each.meaning]
+        for name, service in services.items()
+        for each in service.metrics
+    ]
+    return (
+        f"# Services and what they claim\n\n{_GENERATED}\n\n"
+        "Memory, in MB: every service of a host has its floor; what is left is shared in proportion to the weights, up "
+        "to the ceilings ([why](decisions/services.md)). When the floors alone do not fit, preflight fails with "
+        "`memory.budget`. A host with a large service is held to the large sizes of preflight.\n\n"
+        + table(["Group", "What it is", "Hosts", "Floor", "Weight", "Ceiling", "Size"], memory)
+        + "\n## Connections\n\nMost that one host holds open unless it is set; the other side plans with it.\n\n"
+        + table(["From", "To", "For each host"], pools)
+        + "".join(_settings(service) for service in services.values())
+        + "\n## Kernel settings\n\nThe last column holds where services of one host contradict each other.\n\n"
+        + table(["Key", "Value", "Wanted by", "Contested"], kernel)
+        + "\n## Metrics worth watching\n\n"
+        + table(["Service", "Metric", "Where", "What it tells"], metrics)
+    )
+
+
 def _option_rows(options: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
     rows = []
     for name, option in options.items():
@@ -134,6 +206,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         root / "docs" / "tls.md": tls_page(manifests, variables),
         root / "docs" / "checks.md": checks_page(),
         root / "docs" / "roles.md": roles_page(root),
+        root / "docs" / "sizing.md": sizing_page(known_services()),
     }
 
 

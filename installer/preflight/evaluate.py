@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from installer.preflight import thresholds
 from installer.report import CheckResult, passed_if
-from installer.tuning.budget import budget_mb
+from installer.services.hosts import allocation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -94,19 +94,15 @@ def _size(facts: Mapping[str, Any], expectation: Expectation) -> Iterator[CheckR
         wanted=f"at least {wanted.memory_mb} MB (5 % slack)",
         fix=f"give the host {wanted.memory_mb // thresholds.GIB_MB} GB, or declare another site_class",
     )
-    budget = budget_mb(
-        memory_mb=memory,
-        groups=expectation.known["groups"],
-        site_class=expectation.site["site_class"],
-        rehearsal=expectation.site["rehearsal"],
-    )
+    shares = allocation(expectation.site, host, memory)
+    parts = shares.shares_mb if shares.fits else shares.floors_mb
     yield passed_if(
-        sum(budget.values()) <= memory,
+        shares.fits,
         check="memory.budget",
         host=host,
-        measured=f"{sum(budget.values())} MB: " + ", ".join(f"{name} {share}" for name, share in budget.items()),
+        measured=f"{sum(parts.values())} MB: " + ", ".join(f"{name} {part}" for name, part in parts.items()),
         wanted=f"at most {memory} MB",
-        fix="move a service to another host, or give this one more memory",
+        fix="move a service to another host, or give this one more memory; docs/sizing.md says what each needs",
     )
 
 

@@ -1,7 +1,7 @@
 """What a host must have, by the class of the site and by what the host carries.
 
 Production values are the source requirements (4 cores, 16 GB, 500 GB SSD, 1 Gb/s per engine node);
-a database host is held to the same. Staging halves them, development takes what starts at all.
+so is the host of any other service that calls itself large. Staging halves them, development takes what starts at all.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from installer.services import services_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 GIB_MB: Final = 1024
 # A host sold with 16 GB reports about 15.6: firmware and kernel keep the rest.
@@ -41,10 +43,9 @@ _BY_CLASS: Final = {
     "staging": (_STAGING_LARGE, _STAGING_SMALL),
     "development": (_DEVELOPMENT, _DEVELOPMENT),
 }
-_LARGE_GROUPS: Final = frozenset({"engine", "postgresql"})
 
 
-def threshold(site_class: str, groups: Iterable[str]) -> Threshold:
+def threshold(site_class: str, groups: Collection[str]) -> Threshold:
     """What a host in these groups needs in a site of this class."""
     large, small = _BY_CLASS[site_class]
-    return large if _LARGE_GROUPS & set(groups) else small
+    return large if any(service.large for service in services_of(groups).values()) else small

@@ -2,18 +2,113 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
-
     from installer.report import CheckResult
+    from installer.services.allocation import Allocation
     from installer.services.health.subject import Subject
 
     Check: TypeAlias = Callable[[Subject], list[CheckResult]]
+
+ALL_HOSTS: Final = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRule:
+    """What the site model demands of an inventory group.
+
+    Attributes:
+        required: The platform cannot run without a host in it.
+        voters: Its hosts vote, so their number must be odd.
+        at_most: Most hosts it may have; None for any number.
+    """
+
+    required: bool = True
+    voters: bool = False
+    at_most: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryClaim:
+    """What a service wants of its host's memory; see `installer.services.allocation`.
+
+    Attributes:
+        floor_mb: Least it can work with.
+        weight: Its part of what the floors leave, in relation to its neighbours'; 0 for none.
+        ceiling_mb: Most it can use; None for any amount.
+    """
+
+    floor_mb: int
+    weight: int
+    ceiling_mb: int | None = None
+
+    @classmethod
+    def fixed(cls, size_mb: int) -> MemoryClaim:
+        """The same on every host, however large."""
+        return cls(floor_mb=size_mb, weight=0, ceiling_mb=size_mb)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionClaim:
+    """Connections each host of a service may hold open to another service.
+
+    Attributes:
+        to: Name of that service.
+        per_host: Most the tuned pool of one host grows to; the other service plans with it, so that a pool that
+            grows restarts nothing.
+    """
+
+    to: str
+    per_host: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelSetting:
+    """A sysctl a service wants of its hosts.
+
+    Attributes:
+        key: The sysctl.
+        value: What the service wants.
+        contested: What takes its place where a neighbour wants another value, or where `strict` says so;
+            None leaves the kernel's own.
+        strict: Not beside a neighbour that reserves more address space than it uses (`Service.overcommits`).
+    """
+
+    key: str
+    value: int
+    contested: int | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedSetting:
+    """One number with the reason for it."""
+
+    name: str
+    value: str | int | bool
+    formula: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """A host as a service's settings are worked out for it.
+
+    Attributes:
+        site: The resolved site.
+        host: Short name of the host.
+        allocate: What each service gets of a host, from the host's name and its memory in MB.
+        facts: What the wiring tells besides; each service says in its file what it reads.
+    """
+
+    site: Mapping[str, Any]
+    host: str
+    allocate: Callable[[str, int], Allocation]
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +131,45 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number worth watching, where the service tells it, and what it warns of."""
+
+    name: str
+    source: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """Everything the house must know of a service that is not its role's.
 
     Attributes:
         name: Name of the service.
+        purpose: What it is, in a few words for an operator.
         group: Inventory group whose hosts run it, or `all`.
+        members: What the site model demands of that group.
+        memory: What it wants of its host's memory.
+        large: Its hosts are held to the large thresholds of preflight: cores, memory, disk.
+        overcommits: It reserves more address space than it uses (a Java or Erlang machine, a fork), so the kernel
+            must not count strictly.
+        connections: Connections its hosts hold open to other services.
+        settings: The settings that follow from the host.
+        example: Facts for which the documentation shows these settings.
+        kernel: Sysctls it wants.
         health: What `verify` and `status` ask it.
+        metrics: What is worth watching.
     """
 
     name: str
+    purpose: str
     group: str
+    members: GroupRule = field(default_factory=GroupRule)
+    memory: MemoryClaim
+    large: bool = False
+    overcommits: bool = False
+    connections: tuple[ConnectionClaim, ...] = ()
+    settings: Callable[[Situation], tuple[TunedSetting, ...]] | None = None
+    example: Mapping[str, Any] = field(default_factory=dict)
+    kernel: tuple[KernelSetting, ...] = ()
     health: tuple[HealthCheck, ...] = ()
+    metrics: tuple[Metric, ...] = ()

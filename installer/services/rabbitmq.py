@@ -1,11 +1,66 @@
-"""RabbitMQ: the message broker."""
+"""RabbitMQ: the message broker. Reads of its host: `memory_mb`; for the disk: `memory_watermark_mb`."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from installer.services.model import HealthCheck, Service
+from installer.services.model import (
+    GroupRule,
+    HealthCheck,
+    MemoryClaim,
+    Metric,
+    Service,
+    Situation,
+    TunedSetting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME: Final = "rabbitmq"
+_EXAMPLE: Final[Mapping[str, int]] = {"memory_mb": 16384, "memory_watermark_mb": 8192}
+
+
+def _settings(situation: Situation) -> tuple[TunedSetting, ...]:
+    given = situation.facts
+    found = []
+    if "memory_mb" in given:
+        # Absolute, because RabbitMQ's own default is a share of the whole host and takes no account of who else
+        # lives there.
+        watermark = TunedSetting(
+            name="rabbitmq_memory_watermark_mb",
+            value=situation.allocate(situation.host, int(given["memory_mb"])).share_mb(NAME),
+            formula="share",
+            source="RabbitMQ documentation, Memory alarms: an absolute threshold",
+        )
+        found.append(watermark)
+    if "memory_watermark_mb" in given:
+        # A node may have to write all it holds in memory; the same again for logs of quorum queues being compacted.
+        limit = TunedSetting(
+            name="rabbitmq_disk_free_limit_mb",
+            value=2 * int(given["memory_watermark_mb"]),
+            formula="2 * memory watermark",
+            source="RabbitMQ documentation, Disk alarms: at least the memory watermark",
+        )
+        found.append(limit)
+    return tuple(found)
+
 
 SERVICE: Final = Service(
-    name="rabbitmq", group="rabbitmq", health=(HealthCheck(name="broker", module="installer.services.health.rabbitmq"),)
+    name=NAME,
+    purpose="RabbitMQ: the message broker",
+    group="rabbitmq",
+    members=GroupRule(voters=True),
+    # A node with the management plugin uses about 150 MB while it idles; a watermark below that would block every
+    # publisher from the start.
+    memory=MemoryClaim(floor_mb=256, weight=2, ceiling_mb=8192),
+    overcommits=True,
+    settings=_settings,
+    example=_EXAMPLE,
+    health=(HealthCheck(name="broker", module="installer.services.health.rabbitmq"),),
+    metrics=(
+        Metric(name="mem_alarm, disk_free_alarm", source="/api/nodes", meaning="true: publishers are stopped"),
+        Metric(name="messages", source="/api/queues", meaning="rising: nobody consumes"),
+        Metric(name="online", source="/api/queues", meaning="fewer than members: a queue is one failure from its end"),
+    ),
 )

@@ -1,11 +1,59 @@
-"""Redis with Sentinel: the cache."""
+"""Redis with Sentinel: the cache. Reads of its host: `memory_mb`."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from installer.services.model import HealthCheck, Service
+from installer.services.model import (
+    GroupRule,
+    HealthCheck,
+    KernelSetting,
+    MemoryClaim,
+    Metric,
+    Service,
+    Situation,
+    TunedSetting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME: Final = "redis"
+# A full synchronisation or a rewrite of its log forks, and the copy can need as much again.
+_COPIES: Final = 2
+_EXAMPLE: Final[Mapping[str, int]] = {"memory_mb": 16384}
+
+
+def _settings(situation: Situation) -> tuple[TunedSetting, ...]:
+    share = situation.allocate(situation.host, int(situation.facts["memory_mb"])).share_mb(NAME)
+    return (
+        TunedSetting(
+            name="redis_maxmemory_mb",
+            value=share // _COPIES,
+            formula="share / 2",
+            source="Redis documentation, Persistence: a rewrite of the log forks",
+        ),
+    )
+
 
 SERVICE: Final = Service(
-    name="redis", group="redis", health=(HealthCheck(name="cache", module="installer.services.health.redis"),)
+    name=NAME,
+    purpose="Redis with Sentinel: the cache",
+    group="redis",
+    members=GroupRule(voters=True),
+    memory=MemoryClaim(floor_mb=_COPIES * 64, weight=4, ceiling_mb=_COPIES * 8192),
+    overcommits=True,
+    settings=_settings,
+    example=_EXAMPLE,
+    kernel=(
+        KernelSetting(key="net.core.somaxconn", value=4096),
+        # The fork must succeed; a database beside it wants the opposite, and both can live with the kernel's own.
+        KernelSetting(key="vm.overcommit_memory", value=1, contested=0),
+    ),
+    health=(HealthCheck(name="cache", module="installer.services.health.redis"),),
+    metrics=(
+        Metric(name="used_memory", source="INFO memory", meaning="near maxmemory: keys are evicted"),
+        Metric(name="evicted_keys", source="INFO stats", meaning="rising: the cache is too small"),
+        Metric(name="master_link_status", source="INFO replication", meaning="down: a replica does not follow"),
+    ),
 )

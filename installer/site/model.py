@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from installer.services import GroupRule, groups
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
@@ -23,34 +25,8 @@ REHEARSAL_MEMORY_MB: Final = 2048
 REHEARSAL_SINGLE_HOST_MEMORY_MB: Final = 6144
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupRule:
-    """What the site model demands of an inventory group.
-
-    Attributes:
-        required: The platform cannot run without a host in it.
-        voters: Its hosts vote, so their number must be odd.
-        at_most: Most hosts it may have; None for any number.
-    """
-
-    required: bool = True
-    voters: bool = False
-    at_most: int | None = None
-
-
-# The roles a host can play. A new service adds its group here.
-GROUPS: Final[Mapping[str, GroupRule]] = {
-    "gateway": GroupRule(),
-    "engine": GroupRule(),
-    "worker": GroupRule(),
-    "postgresql": GroupRule(),
-    "etcd": GroupRule(voters=True),
-    "redis": GroupRule(voters=True),
-    "rabbitmq": GroupRule(voters=True),
-    "repository": GroupRule(at_most=1),
-    "backup": GroupRule(required=False, at_most=1),
-    "monitoring": GroupRule(required=False, at_most=1),
-}
+# The roles a host can play.
+GROUPS: Final[Mapping[str, GroupRule]] = groups()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

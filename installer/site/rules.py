@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from installer.documents import Problem
+from installer.services.formulas.postgresql import CONNECTIONS_FOR_OPERATION
 from installer.site.model import GROUPS, Host, Site
 
 Rule: TypeAlias = Callable[[Site], Iterator[Problem]]
-
-# Connections the platform itself needs beside the engines' pools: replication, Patroni, monitoring,
-# backups, verify and the superuser's reserve.
-RESERVED_CONNECTIONS: Final = 25
 
 
 def members(site: Site) -> Iterator[Problem]:
@@ -88,15 +85,15 @@ def connections(engine_pool_size: int | None = None) -> Rule:
         sizes = [size for size, _source in pools if size is not None]
         if limit is None or not sizes or len(sizes) < len(pools):
             return
-        wanted = sum(sizes) + RESERVED_CONNECTIONS
+        wanted = sum(sizes) + CONNECTIONS_FOR_OPERATION
         if wanted <= limit:
             return
         source = next((source for _size, source in pools if source), where)
         what = (
-            f"engine_pool_size: the engines' pools ({' + '.join(map(str, sizes))}) and {RESERVED_CONNECTIONS}"
+            f"engine_pool_size: the engines' pools ({' + '.join(map(str, sizes))}) and {CONNECTIONS_FOR_OPERATION}"
             f" reserved connections need {wanted}, but PostgreSQL's max_connections is {limit} ({where})"
         )
-        fits = max((limit - RESERVED_CONNECTIONS) // len(sizes), 1)
+        fits = max((limit - CONNECTIONS_FOR_OPERATION) // len(sizes), 1)
         yield Problem(source, what, f"set engine_pool_size to at most {fits}, or max_connections to at least {wanted}")
 
     return rule

@@ -32,9 +32,9 @@ def stage_inputs(graph: Graph, root: Path) -> dict[str, Input]:
         root / "ansible.cfg",
         *_files(root / "playbooks" / "group_vars"),
         *_files(root / "plugins"),
-        *_files(root / "installer" / "tuning"),
+        *_files(root / "installer" / "services"),
     ]
-    inputs = {SHARED: Input(digest=_digest(shared, root), about="playbooks/group_vars, plugins and tuning")}
+    inputs = {SHARED: Input(digest=_digest(shared, root), about="playbooks/group_vars, plugins and services")}
     for stage in graph.stages:
         playbook = stage.path(root)
         roles = sorted(_roles(playbook, root))

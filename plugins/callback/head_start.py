@@ -14,6 +14,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible.plugins.loader import action_loader, filter_loader, lookup_loader, test_loader
 
 from installer.manifests import known_manifests
+from installer.services import known_services
 
 DOCUMENTATION = """
 name: head_start
@@ -73,6 +74,7 @@ def _do_not_search(loader: Any, names: frozenset[str]) -> None:
 
 def _answer_what_is_cached() -> None:
     known_manifests()
+    known_services()
     for from_module in (True, False):
         UnifiedTaskResult.get_result_key_to_resolved_field_mapping(source_is_module=from_module)
 

@@ -52,7 +52,7 @@ def test_hosts_of_a_stage_follow_from_its_playbook(tmp_path: Path) -> None:
 def checkout(tmp_path: Path) -> Path:
     """A copy of what stages are made of."""
     compiled = shutil.ignore_patterns("__pycache__")  # others write there meanwhile
-    for folder in ("playbooks", "plugins", "roles", "installer/tuning"):
+    for folder in ("playbooks", "plugins", "roles", "installer/services"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=compiled)
     shutil.copy(ROOT / "ansible.cfg", tmp_path)
     return tmp_path

@@ -10,18 +10,18 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from installer.services.model import TunedSetting
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 MB_PER_GB: Final = 1024
 KB_PER_MB: Final = 1024
 
-# Connections that belong to nobody's pool: replication, rewind, monitoring, an operator at night.
+# Connections that belong to nobody's pool: replication, rewind, monitoring, backups, verify, an operator at night.
 CONNECTIONS_FOR_OPERATION: Final = 25
 MAX_CONNECTIONS_FLOOR: Final = 100
 MAX_WORKER_PROCESSES_FLOOR: Final = 8
-SHARE_BESIDE_OTHERS: Final = 0.25
-HUNGRY_NEIGHBOURS: Final = frozenset({"engine", "redis", "rabbitmq"})
 WAL_DISK_FALLBACK_MB: Final = 10 * MB_PER_GB
 
 
@@ -30,7 +30,8 @@ class DatabaseHost:
     """What a database host has, and what is asked of it.
 
     Attributes:
-        memory_mb: Memory PostgreSQL may plan with, in MB.
+        memory_mb: Memory PostgreSQL may plan with, in MB, its part of the operating system's included: the formulas
+            leave that to it.
         cores: Processors PostgreSQL may plan with.
         client_pools: Largest connection pool of each client node; two engines with 30 connections
             each are ``(30, 30)``.
@@ -43,30 +44,6 @@ class DatabaseHost:
     client_pools: Sequence[int] = ()
     wal_disk_mb: int = WAL_DISK_FALLBACK_MB
     rotational: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunedSetting:
-    """One number with the reason for it."""
-
-    name: str
-    value: str | int
-    formula: str
-    source: str
-
-
-def is_dedicated(groups: Collection[str]) -> bool:
-    """Whether a host that plays these groups leaves PostgreSQL alone with its memory."""
-    return not HUNGRY_NEIGHBOURS & set(groups)
-
-
-def planned_memory_mb(host_memory_mb: int, *, dedicated: bool) -> int:
-    """Memory PostgreSQL may plan with, in MB.
-
-    A dedicated host is all PostgreSQL's (the formulas below already leave the rest to the operating
-    system); on a host it shares with the engine and the others it plans with a quarter.
-    """
-    return host_memory_mb if dedicated else int(host_memory_mb * SHARE_BESIDE_OTHERS)
 
 
 def max_connections(client_pools: Sequence[int]) -> int:
@@ -161,11 +138,6 @@ def explain(host: DatabaseHost) -> tuple[TunedSetting, ...]:
     )
 
 
-def settings(host: DatabaseHost) -> dict[str, str | int]:
-    """The tuned settings of a database host by name, as PostgreSQL reads them."""
-    return {setting.name: setting.value for setting in explain(host)}
-
-
 def smallest(hosts: Iterable[DatabaseHost]) -> DatabaseHost:
     """What every host of a cluster has at least: any of them may be the primary tomorrow.
 
@@ -198,23 +170,3 @@ def disk_mb(mounts: Iterable[Mapping[str, object]], path: str, *, fallback_mb: i
             best = point
             size_mb = int(str(mount["size_total"])) // (MB_PER_GB * KB_PER_MB)
     return size_mb
-
-
-def kernel_settings(*, dedicated: bool) -> dict[str, int]:
-    """Kernel settings of a database host by sysctl key.
-
-    Little dirty memory, so that a checkpoint's fsync finds little left to write (autobase), and no
-    swapping of the buffer cache. Strict overcommit only where no other service shares the host:
-    Redis needs the opposite.
-    """
-    kernel = {
-        "vm.swappiness": 1,
-        "vm.dirty_background_bytes": 64 * MB_PER_GB * KB_PER_MB,
-        "vm.dirty_bytes": 512 * MB_PER_GB * KB_PER_MB,
-        "vm.dirty_expire_centisecs": 1000,
-        "vm.zone_reclaim_mode": 0,
-        "kernel.numa_balancing": 0,
-    }
-    if dedicated:
-        kernel |= {"vm.overcommit_memory": 2, "vm.overcommit_ratio": 85}
-    return kernel

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-from installer.tuning.memory import rabbitmq_memory_watermark_mb, redis_maxmemory_mb
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
+from typing import Final
 
 MB_PER_GB: Final = 1024
 
@@ -27,10 +22,6 @@ SMALL_HEAP_SHARE: Final = 0.35
 SMALL_HEAP_FLOOR_MB: Final = 384
 SMALL_HEAP_CEILING_MB: Final = 2048
 SMALL_HEAP_STEP_MB: Final = 64
-
-# What the services beside the engine keep for themselves, where no other formula says it.
-POSTGRESQL_SHARE: Final = 0.25
-FIXED_SHARES_MB: Final = {"etcd": 256, "worker": 320, "gateway": 64, "repository": 64, "backup": 128, "monitoring": 512}
 
 PRODUCTION: Final = "production"
 
@@ -57,23 +48,6 @@ class JvmPlan:
     quick_start: bool
 
 
-def reserved_mb(memory_mb: int, groups: Collection[str]) -> int:
-    """Memory of a host that belongs to the other services on it, in MB.
-
-    Args:
-        memory_mb: Memory of the host that may be planned with.
-        groups: Groups the host plays, the engine's included.
-    """
-    reserved = sum(FIXED_SHARES_MB.get(group, 0) for group in groups)
-    if "postgresql" in groups:
-        reserved += int(memory_mb * POSTGRESQL_SHARE)
-    if "redis" in groups:
-        reserved += 2 * redis_maxmemory_mb(memory_mb, groups)  # a rewrite of its log forks
-    if "rabbitmq" in groups:
-        reserved += rabbitmq_memory_watermark_mb(memory_mb, groups)
-    return reserved
-
-
 def nominal_gb(memory_mb: int) -> float:
     """Gigabytes a host was bought with: the next whole number when at most 5% of it is missing."""
     measured = memory_mb / MB_PER_GB
@@ -94,24 +68,43 @@ def heap_mb(memory_mb: int) -> int:
     return min(max(share, SMALL_HEAP_FLOOR_MB), SMALL_HEAP_CEILING_MB)
 
 
-def plan(*, memory_mb: int, groups: Collection[str], site_class: str, rehearsal: bool) -> JvmPlan:
+def process_mb(heap: int) -> int:
+    """What the whole process may take beside a heap, in MB.
+
+    Heap and G1's tables, classes, buffers, and the rest for compiled code, threads and the JVM itself.
+    """
+    return int(heap * 1.1) + sum(_beside(heap))
+
+
+def _beside(heap: int) -> tuple[int, int, int]:
+    """Metaspace, direct memory and the rest, in MB."""
+    return (256, 128, 512) if heap < SMALL_HEAP_BELOW_GB * MB_PER_GB else (512, 512, 768)
+
+
+def fitting_heap_mb(wanted_mb: int, share_mb: int) -> int:
+    """The largest heap up to the wanted one whose process fits into a share, in MB; at least the floor."""
+    heap = wanted_mb
+    while process_mb(heap) > share_mb and heap > SMALL_HEAP_FLOOR_MB:
+        heap -= SMALL_HEAP_STEP_MB
+    return max(heap, SMALL_HEAP_FLOOR_MB)
+
+
+def plan(*, planning_mb: int, share_mb: int, site_class: str, rehearsal: bool) -> JvmPlan:
     """Plan the engine's process for one host.
 
     Args:
-        memory_mb: Memory of the host that may be planned with.
-        groups: Groups the host plays.
+        planning_mb: Memory for the engine with its part of the operating system's, which the heap's rule counts in.
+        share_mb: Memory for the engine alone; the process never takes more.
         site_class: The site's class; only production takes the heap's pages at the start.
         rehearsal: Whether the host is one of many on a single machine.
     """
-    heap = heap_mb(memory_mb - reserved_mb(memory_mb, groups))
-    small = heap < SMALL_HEAP_BELOW_GB * MB_PER_GB
-    metaspace, direct, rest = (256, 128, 512) if small else (512, 512, 768)
+    heap = fitting_heap_mb(heap_mb(planning_mb), share_mb)
+    metaspace, direct, _ = _beside(heap)
     return JvmPlan(
         heap_mb=heap,
         metaspace_mb=metaspace,
         direct_memory_mb=direct,
-        # Heap and G1's tables, classes, buffers, and the rest for compiled code, threads and the JVM itself.
-        memory_max_mb=int(heap * 1.1) + metaspace + direct + rest,
+        memory_max_mb=process_mb(heap),
         touch_pages=site_class == PRODUCTION and not rehearsal,
         quick_start=rehearsal,
     )

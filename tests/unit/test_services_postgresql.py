@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from installer.tuning import postgresql as tuning
-from installer.tuning.postgresql import DatabaseHost
+from installer.services.formulas import postgresql as tuning
+from installer.services.formulas.postgresql import DatabaseHost
+from installer.services.hosts import explain
 
 HOSTS = st.builds(
     DatabaseHost,
@@ -19,12 +20,23 @@ HOSTS = st.builds(
 )
 
 
-def _number(value: str | int) -> int:
+SITE = {
+    "rehearsal": False,
+    "groups": {"postgresql": ["db1", "db2"], "engine": ["app1", "app2"]},
+    "hosts": {"db1": {"groups": ["postgresql"]}, "db2": {"groups": ["postgresql", "redis"]}},
+}
+
+
+def settings_of(host: DatabaseHost) -> dict[str, str | int | bool]:
+    return {setting.name: setting.value for setting in tuning.explain(host)}
+
+
+def _number(value: str | int | bool) -> int:
     return int(str(value).rstrip("kMB"))
 
 
 def test_a_rehearsal_host_of_two_gigabytes_gets_half_a_gigabyte_of_buffers() -> None:
-    settings = tuning.settings(DatabaseHost(memory_mb=2048, cores=2, client_pools=(30, 30)))
+    settings = settings_of(DatabaseHost(memory_mb=2048, cores=2, client_pools=(30, 30)))
     assert settings["shared_buffers"] == "512MB"
     assert settings["effective_cache_size"] == "1536MB"
     assert settings["work_mem"] == "4854kB"
@@ -34,7 +46,7 @@ def test_a_rehearsal_host_of_two_gigabytes_gets_half_a_gigabyte_of_buffers() -> 
 
 
 def test_a_production_host_of_sixty_four_gigabytes_follows_the_formulas() -> None:
-    settings = tuning.settings(DatabaseHost(memory_mb=65536, cores=16, client_pools=(30,) * 4, wal_disk_mb=204800))
+    settings = settings_of(DatabaseHost(memory_mb=65536, cores=16, client_pools=(30,) * 4, wal_disk_mb=204800))
     assert settings["shared_buffers"] == "16384MB"
     assert settings["huge_pages"] == "try"
     assert settings["max_connections"] == 175
@@ -52,13 +64,13 @@ def test_connections_hold_every_pool_and_a_quarter_more_and_operation() -> None:
 
 
 def test_rotating_disks_make_random_reads_dear() -> None:
-    settings = tuning.settings(DatabaseHost(memory_mb=4096, cores=4, rotational=True))
+    settings = settings_of(DatabaseHost(memory_mb=4096, cores=4, rotational=True))
     assert (settings["random_page_cost"], settings["effective_io_concurrency"]) == ("4", 2)
 
 
 @given(HOSTS)
 def test_buffers_and_every_connections_first_sort_fit_the_memory(host: DatabaseHost) -> None:
-    settings = tuning.settings(host)
+    settings = settings_of(host)
     buffers_kb = _number(settings["shared_buffers"]) * 1024
     floor = 4 * 1024
     sort_kb = _number(settings["work_mem"])
@@ -68,7 +80,7 @@ def test_buffers_and_every_connections_first_sort_fit_the_memory(host: DatabaseH
 @given(HOSTS)
 def test_every_setting_has_a_reason_and_a_source(host: DatabaseHost) -> None:
     assert all(setting.formula and setting.source for setting in tuning.explain(host))
-    assert len(tuning.settings(host)) == len(tuning.explain(host))
+    assert len(settings_of(host)) == len(tuning.explain(host))
 
 
 @given(HOSTS, HOSTS)
@@ -84,16 +96,6 @@ def test_a_cluster_without_hosts_is_refused() -> None:
         tuning.smallest([])
 
 
-def test_a_database_beside_the_engine_plans_with_a_quarter() -> None:
-    assert not tuning.is_dedicated(["engine", "postgresql"])
-    assert tuning.planned_memory_mb(16384, dedicated=False) == 4096
-
-
-def test_a_database_host_may_vote_and_keep_its_memory() -> None:
-    assert tuning.is_dedicated(["postgresql", "etcd"])
-    assert tuning.planned_memory_mb(16384, dedicated=True) == 16384
-
-
 def test_the_disk_of_a_path_is_the_innermost_mount() -> None:
     gigabyte = 1024 * 1024 * 1024
     mounts = [
@@ -107,6 +109,29 @@ def test_the_disk_of_a_path_is_the_innermost_mount() -> None:
     assert tuning.disk_mb([], path, fallback_mb=1) == 1
 
 
-def test_only_a_dedicated_host_refuses_to_overcommit() -> None:
-    assert tuning.kernel_settings(dedicated=True)["vm.overcommit_memory"] == 2
-    assert "vm.overcommit_memory" not in tuning.kernel_settings(dedicated=False)
+def test_the_settings_fit_the_host_that_shares_its_memory() -> None:
+    disk = [{"mount": "/", "size_total": 100 * 1024**3}]
+    facts = {
+        "memory_mb": [8192, "8192"],
+        "cores": [4, "2"],
+        "mounts": [disk, disk],
+        "wal_directory": "/var/lib",
+        "pools": {"engine": 60},
+    }
+    settings = {setting.name: setting.value for setting in explain(SITE, "db1", "postgresql", facts)}
+    assert settings["shared_buffers"] == "1365MB"  # of 8192 MB, 8 of 12 parts beside Redis
+    assert settings["max_parallel_workers"] == 1
+    assert settings["max_connections"] == 175
+    assert settings["max_slot_wal_keep_size"] == "30720MB"
+
+
+def test_a_pool_that_may_grow_restarts_nothing() -> None:
+    facts = {
+        "memory_mb": [8192] * 2,
+        "cores": [4] * 2,
+        "mounts": [[]] * 2,
+        "wal_directory": "/",
+        "pools": {"engine": 1},
+    }
+    settings = {setting.name: setting.value for setting in explain(SITE, "db1", "postgresql", facts)}
+    assert settings["max_connections"] == tuning.max_connections((30, 30))

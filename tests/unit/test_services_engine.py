@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from installer.tuning import jvm, pools
+from installer.services.formulas import jvm, pools
 
 GB = 1024
 
@@ -26,10 +26,10 @@ def test_a_host_that_misses_more_than_the_slack_is_planned_as_what_it_has() -> N
 
 
 def test_a_small_host_gets_a_share_instead_of_nothing() -> None:
-    small = jvm.plan(memory_mb=2048, groups=["engine", "worker"], site_class="production", rehearsal=True)
+    small = jvm.plan(planning_mb=1728, share_mb=1536, site_class="production", rehearsal=True)
     assert 512 <= small.heap_mb <= 768
     assert small.heap_mb % jvm.SMALL_HEAP_STEP_MB == 0
-    assert small.memory_max_mb < 2048
+    assert small.memory_max_mb <= 1536
 
 
 def test_a_tiny_host_still_gets_what_the_engine_needs_to_start() -> None:
@@ -41,28 +41,16 @@ def test_a_larger_host_never_gets_a_smaller_heap() -> None:
     assert heaps == sorted(heaps)
 
 
-def test_neighbours_are_subtracted_before_the_heap_is_planned() -> None:
-    alone = jvm.plan(memory_mb=16 * GB, groups=["engine"], site_class="production", rehearsal=False)
-    crowded = jvm.plan(
-        memory_mb=16 * GB,
-        groups=["engine", "worker", "postgresql", "etcd", "redis", "rabbitmq", "gateway"],
-        site_class="production",
-        rehearsal=False,
-    )
-    assert alone.heap_mb == 10 * GB
-    assert crowded.heap_mb == 2 * GB
-
-
-@pytest.mark.parametrize("memory_mb", [2048, 4096, 6144, 8192, 16 * GB, 24 * GB, 64 * GB])
-def test_the_whole_process_fits_beside_its_neighbours(memory_mb: int) -> None:
-    groups = ["engine", "worker"]
-    process = jvm.plan(memory_mb=memory_mb, groups=groups, site_class="production", rehearsal=False)
-    assert process.heap_mb < process.memory_max_mb <= memory_mb - jvm.reserved_mb(memory_mb, groups)
+@pytest.mark.parametrize("share_mb", [1318, 1400, 1536, 2048, 4096, 5000, 6144, 8192, 16 * GB, 64 * GB])
+def test_the_whole_process_fits_into_its_share(share_mb: int) -> None:
+    process = jvm.plan(planning_mb=share_mb * 9 // 8, share_mb=share_mb, site_class="production", rehearsal=False)
+    assert process.heap_mb < process.memory_max_mb <= share_mb
 
 
 def test_pages_are_touched_in_production_only() -> None:
     def touched(site_class: str, *, rehearsal: bool) -> bool:
-        return jvm.plan(memory_mb=16 * GB, groups=["engine"], site_class=site_class, rehearsal=rehearsal).touch_pages
+        plan = jvm.plan(planning_mb=16 * GB, share_mb=14 * GB, site_class=site_class, rehearsal=rehearsal)
+        return plan.touch_pages
 
     assert touched("production", rehearsal=False)
     assert not touched("staging", rehearsal=False)

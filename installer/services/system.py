@@ -1,0 +1,20 @@
+"""The operating system of every host, and its page cache."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from installer.services.allocation import SYSTEM
+from installer.services.model import ALL_HOSTS, MemoryClaim, Metric, Service
+
+SERVICE: Final = Service(
+    name=SYSTEM,
+    purpose="Operating system and page cache",
+    group=ALL_HOSTS,
+    # systemd, journald, sshd, chrony and room for Ansible's modules; what it gets beyond that is page cache.
+    memory=MemoryClaim(floor_mb=192, weight=1),
+    metrics=(
+        Metric(name="MemAvailable", source="/proc/meminfo", meaning="near 0: something takes more than its share"),
+        Metric(name="failed units", source="systemctl list-units --failed", meaning="not empty: a service is down"),
+    ),
+)
