@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from installer.documents import Document, DocumentError, KeyPath, Problem, nearest
+from installer.documents import Document, DocumentError, KeyPath, Problem, nearest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_LONGEST_SHOWN: Final = 60
 _REFUSAL: Final = "refusal"
 _TYPE_NAMES: Final = {
     "string_type": "text (put it in quotes)",
@@ -65,28 +64,18 @@ def _translate(model: type[BaseModel], document: Document, at: KeyPath, detail: 
     if kind == "missing":
         return Problem(where, f"{name} is missing", "it is required; add it")
     if kind == "literal_error":
-        return Problem(where, f"{name} is {detail['input']!r}", f"allowed: {context['expected']}")
+        return Problem(where, f"{name} is {shown(detail['input'])}", f"allowed: {context['expected']}")
     if kind in _TYPE_NAMES:
-        what = f"{name} is {_shown(detail['input'])}"
+        what = f"{name} is {shown(detail['input'])}"
         return Problem(where, what, f"allowed: {_TYPE_NAMES[kind]}")
     if kind == _REFUSAL:
         return Problem(where, f"{name} {context['what']}", context["fix"])
-    return Problem(where, f"{name} is {_shown(detail['input'])}", f"allowed: {_lowered(detail['msg'])}")
+    return Problem(where, f"{name} is {shown(detail['input'])}", f"allowed: {_lowered(detail['msg'])}")
 
 
 def _lowered(message: str) -> str:
     """Pydantic's words for a bound or a pattern, as the end of a sentence."""
     return message.removeprefix("Input should be ").removeprefix("String should ").removeprefix("List should ")
-
-
-def _shown(value: Any) -> str:
-    """A value as an operator wrote it, without its length getting in the way."""
-    if isinstance(value, dict):
-        return "keys with values"
-    if isinstance(value, list):
-        return "a list"
-    text = "empty" if value is None else repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _fields_at(model: type[BaseModel], location: KeyPath) -> set[str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import getpass
 import os
-import shlex
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from installer.controller.logins import close_logins, sharing, sockets_folder
+from installer.controller.logins import close_logins, sockets_folder
 from installer.manifests import load_manifests
 from installer.pki import Wanted, certificates_wanted, ensure_authority, read_given
 from installer.playbooks.runner import Runner, RunnerSettings, mitogen_available
@@ -19,6 +18,7 @@ from installer.preflight import CHECKS
 from installer.rehearsal.access import ssh_argv
 from installer.rehearsal.lifecycle import find
 from installer.site import load_site, runtime
+from installer.site.connection import login_argv
 from installer.site.runtime import RehearsalConnection
 from installer.vault import (
     VAULT_PREFIX,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from installer.operations.request import Request, StrategyChoice
     from installer.playbooks.runner import Strategy
     from installer.rehearsal.model import Rehearsal
-    from installer.site import Host, Site
+    from installer.site import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,22 +183,7 @@ def _logins(site: Site, rehearsal: Rehearsal | None, sockets: Path) -> dict[str,
     """For each host the command that logs into it and runs what follows."""
     if rehearsal is not None:
         return {name: tuple(ssh_argv(rehearsal, name)) for name in site.hosts}
-    return {name: tuple(_login(host, sockets)) for name, host in site.hosts.items()}
-
-
-def _login(host: Host, sockets: Path) -> list[str]:
-    """OpenSSH with the connection variables of the inventory, as Ansible would call it."""
-    given = {key: str(value) for key, value in host.connection.items()}
-    argv = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", *sharing(sockets)]
-    for variable in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
-        argv += shlex.split(given.get(variable, ""))
-    if key := given.get("ansible_ssh_private_key_file") or given.get("ansible_private_key_file"):
-        argv += ["-i", str(Path(key).expanduser())]
-    if port := given.get("ansible_port"):
-        argv += ["-p", port]
-    address = given.get("ansible_host", str(host.address))
-    user = given.get("ansible_user")
-    return [*argv, f"{user}@{address}" if user else address, "--"]
+    return {name: tuple(login_argv(host, sockets)) for name, host in site.hosts.items()}
 
 
 def _vault_password(request: Request, site: Site, state: Path) -> tuple[str, Path]:

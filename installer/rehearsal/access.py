@@ -101,7 +101,7 @@ def ssh_argv(rehearsal: Rehearsal, name: str) -> list[str]:
     pairs = [argument for key, value in options.items() for argument in ("-o", f"{key}={value}")]
     destination = f"{rehearsal.user}@{rehearsal.spec.hosts[name]}"
     pairs += sharing(sockets_folder(rehearsal.folder))
-    return ["ssh", "-F", "none", *pairs, "-i", str(rehearsal.private_key), destination, "--"]
+    return ["ssh", "-F", "none", *pairs, "-i", str(rehearsal.private_key), "--", destination]
 
 
 def exec_on(rehearsal: Rehearsal, name: str, argv: Sequence[str]) -> int:

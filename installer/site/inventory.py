@@ -6,7 +6,18 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from installer.documents import Document, DocumentError, Problem, Source, nearest, read_document
+from installer.documents import (
+    Document,
+    DocumentError,
+    Problem,
+    Source,
+    nearest,
+    parse_document,
+    read_document,
+    read_file,
+    shown,
+)
+from installer.site.connection import CONNECTION_VARIABLES, connection_fault
 from installer.site.model import GROUPS, Setting
 
 if TYPE_CHECKING:
@@ -16,20 +27,12 @@ if TYPE_CHECKING:
 HOSTS_FILE: Final = "hosts.yml"
 SITE_KEY: Final = "sitewright"
 VAULT_HEADER: Final = "$ANSIBLE_VAULT;"
-# How Ansible may reach a host; everything else about a connection is the wrapper's business.
-CONNECTION_VARIABLES: Final = {
-    "ansible_host": str,
-    "ansible_user": str,
-    "ansible_port": int,
-    "ansible_ssh_private_key_file": str,
-    "ansible_ssh_common_args": str,
-    "ansible_ssh_extra_args": str,
-    "ansible_connection": str,
-    "ansible_python_interpreter": str,
-    "ansible_become_method": str,
-}
 _HOST_NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
-_SUFFIXES: Final = (".yml", ".yaml")
+# Ansible reads a host of these names as something else: the controller, or a group.
+_TAKEN_NAMES: Final = frozenset({"localhost", "all", "ungrouped", *GROUPS})
+_SUFFIXES: Final = (".yml", ".yaml", ".json")
+_MOST_PROBLEMS: Final = 100
+_DEEPEST_FOLDER: Final = 4
 
 
 @dataclass(slots=True)
@@ -59,8 +62,14 @@ class Inventory:
         return tuple(group for group in GROUPS if host in self.groups.get(group, {}))
 
     def report(self, source: Source, what: str, fix: str) -> None:
-        """Note a problem and carry on, so that all are shown at once."""
+        """Note a problem and carry on, so that all are shown at once; but no more than anybody reads.
+
+        Raises:
+            DocumentError: With all of them, when they are too many to go on looking.
+        """
         self.problems.append(Problem(str(source), what, fix))
+        if len(self.problems) > _MOST_PROBLEMS:
+            raise DocumentError(self.problems)
 
 
 def read_inventory(path: Path) -> Inventory:
@@ -117,7 +126,9 @@ def _take_hosts(inventory: Inventory, document: Document, keys: tuple[str, ...],
         source = document.at(*keys, host)
         if not _HOST_NAME.fullmatch(host):
             fix = "use lower-case letters, digits and hyphens, at most 32, a letter first"
-            inventory.report(source, f"{host} cannot be the name of a host", fix)
+            inventory.report(source, f"{shown(host)} cannot be the name of a host", fix)
+        elif host in _TAKEN_NAMES:
+            inventory.report(source, f"{host} cannot be the name of a host: it has a meaning", f"use {host}1")
         inventory.hosts.setdefault(host, source)
         if group is not None:
             inventory.groups[group][host] = source
@@ -127,14 +138,35 @@ def _take_hosts(inventory: Inventory, document: Document, keys: tuple[str, ...],
 def _variable_files(inventory: Inventory, folder: str) -> Iterator[tuple[str, Document]]:
     """Each variable file, with the group or host it speaks of."""
     base = inventory.path / folder
-    if not base.is_dir():
+    if not base.exists():
         return
-    for entry in sorted(base.iterdir()):
+    for entry in _entries(inventory, base):
         if entry.is_dir():
-            inner = (file for file in sorted(entry.rglob("*")) if file.is_file())
+            inner = [file for file in _below(inventory, entry, 1) if not file.is_dir()]
             yield from _documents(inventory, entry.name, inner)
         else:
             yield from _documents(inventory, entry.stem, [entry])
+
+
+def _entries(inventory: Inventory, folder: Path) -> list[Path]:
+    """What is in a folder, sorted; none when it cannot be read, which is reported."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        inventory.report(Source(folder, 1), f"is not a readable folder: {error.strerror}", "make it one, or remove it")
+        return []
+
+
+def _below(inventory: Inventory, folder: Path, depth: int) -> Iterator[Path]:
+    """Everything below a folder; a link that leads around in a circle is reported."""
+    if depth > _DEEPEST_FOLDER:
+        what = f"is more than {_DEEPEST_FOLDER} folders deep"
+        inventory.report(Source(folder, 1), what, "move its files up, or remove the link that leads in a circle")
+        return
+    for entry in _entries(inventory, folder):
+        yield entry
+        if entry.is_dir():
+            yield from _below(inventory, entry, depth + 1)
 
 
 def _documents(inventory: Inventory, name: str, files: Iterable[Path]) -> Iterator[tuple[str, Document]]:
@@ -142,25 +174,18 @@ def _documents(inventory: Inventory, name: str, files: Iterable[Path]) -> Iterat
         if file.name.startswith(".") or file.name.endswith("~"):
             continue
         if file.suffix not in _SUFFIXES:
-            inventory.report(Source(file, 1), "is not a .yml file", "rename it, or move it out of the inventory")
-            continue
-        if _is_vault(file):
-            inventory.report(
-                Source(file, 1), "is an encrypted file", f"a site's secrets live in {inventory.path / 'vault.yml'}"
-            )
+            fix = "rename it, or move it out of the inventory"
+            inventory.report(Source(file, 1), f"is not a file of variables ({', '.join(_SUFFIXES)})", fix)
             continue
         try:
-            yield name, read_document(file)
+            text = read_file(file)
+            if text.startswith(VAULT_HEADER):
+                fix = f"a site's secrets live in {inventory.path / 'vault.yml'}"
+                inventory.report(Source(file, 1), "is an encrypted file", fix)
+                continue
+            yield name, parse_document(file, text)
         except DocumentError as error:
             inventory.problems += error.problems
-
-
-def _is_vault(file: Path) -> bool:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(len(VAULT_HEADER)) == VAULT_HEADER.encode()
-    except OSError:
-        return False  # read_document says why it cannot be read
 
 
 def _take_variables(inventory: Inventory, scope: Scope, document: Document) -> None:
@@ -184,16 +209,17 @@ def _take_keys(inventory: Inventory, scope: Scope, document: Document, keys: tup
             continue
         source = document.at(*keys, name)
         setting = Setting(value=value, source=source)
-        kind = CONNECTION_VARIABLES.get(name)
-        target = scope.settings if kind is None else scope.connection
-        if kind is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            wanted = "a whole number" if kind is int else "text"
-            inventory.report(source, f"{name} is {value!r}", f"allowed: {wanted}")
-        elif name.startswith("ansible_") and kind is None:
+        target = scope.connection if name in CONNECTION_VARIABLES else scope.settings
+        if name in CONNECTION_VARIABLES:
+            if wrong := connection_fault(name, value):
+                inventory.report(source, wrong.what, wrong.fix)
+                continue
+        elif name.startswith("ansible_"):
             guess = nearest(name, CONNECTION_VARIABLES)
             fix = f"did you mean {guess}?" if guess else f"allowed: {', '.join(CONNECTION_VARIABLES)}"
             inventory.report(source, f"{name} is not known", fix)
-        elif name in target and target[name].value != value:
+            continue
+        if name in target and target[name].value != value:
             first = target[name].source
             inventory.report(source, f"{name} is also set in {first}, to another value", "keep one of the two")
         else:
@@ -210,7 +236,9 @@ def _mapping(inventory: Inventory, document: Document, keys: tuple[str, ...]) ->
         return {}
     if isinstance(value, dict):
         return value
-    inventory.report(document.at(*keys), f"{'.'.join(keys) or 'the file'} is {value!r}", "allowed: keys with values")
+    inventory.report(
+        document.at(*keys), f"{'.'.join(keys) or 'the file'} is {shown(value)}", "allowed: keys with values"
+    )
     return {}
 
 

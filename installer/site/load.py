@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from installer.documents import Document, DocumentError, Problem, nearest, read_document
+from installer.documents import Document, DocumentError, Problem, nearest, read_document, shown
 from installer.documents.schema import refusal, validate
 from installer.site.applications import choose_applications
+from installer.site.connection import KEY_VARIABLE, key_fault, key_file
+from installer.site.forms import FORMS, LARGEST_NETWORK, is_address, is_one_line
 from installer.site.inventory import HOSTS_FILE, SITE_KEY, Inventory, Scope, read_inventory
 from installer.site.model import GROUPS, Host, Setting, Site, SiteClass, Waiver
 from installer.site.role_variables import Option, check_value, read_role_variables
@@ -27,26 +29,37 @@ if TYPE_CHECKING:
     from installer.manifests import RoleManifest
 
 _SITE_FILE: Final = "group_vars/all/site.yml"
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# A network of two addresses would hold a host and no virtual IP.
+_SMALLEST_NETWORK: Final = 30
+# DNS allows 253 characters; a host's own name of up to 32 stands before the domain.
+_LONGEST_NAME: Final = 220
 _DOMAIN: Final = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def _network(value: object) -> object:
+    if not isinstance(value, str):
+        return value
     try:
-        return ipaddress.IPv4Network(value) if isinstance(value, str) else value
+        network = ipaddress.IPv4Network(value)
     except ValueError as error:
-        raise refusal(f"is {value!r}: {error}", "write the subnet like 10.20.0.0/24") from error
+        raise refusal(f"is {shown(value)}: {error}", "write the subnet like 10.20.0.0/24") from error
+    if not LARGEST_NETWORK <= network.prefixlen <= _SMALLEST_NETWORK or not is_address(str(network.network_address)):
+        fix = f"write the hosts' own subnet like 10.20.0.0/24, /{LARGEST_NETWORK} to /{_SMALLEST_NETWORK}"
+        raise refusal(f"is {value!r}, no subnet of hosts", fix)
+    return network
 
 
 def _address(value: object) -> object:
     try:
         return ipaddress.IPv4Address(value) if isinstance(value, str) else value
     except ValueError as error:
-        raise refusal(f"is {value!r}: {error}", "write an IPv4 address like 10.20.0.10") from error
+        raise refusal(f"is {shown(value)}: {error}", "write an IPv4 address like 10.20.0.10") from error
 
 
 def _domain(value: str) -> str:
-    if not _DOMAIN.fullmatch(value):
-        raise refusal(f"is {value!r}, not a full domain name", "write it in lower case, like hospital-a.internal")
+    if not _DOMAIN.fullmatch(value) or len(value) > _LONGEST_NAME:
+        raise refusal(f"is {shown(value)}, not a full domain name", "write it in lower case, like hospital-a.internal")
     return value
 
 
@@ -59,18 +72,31 @@ def _timezone(value: str) -> str:
         if known:
             guess = nearest(value, known)
             fix = f"did you mean {guess}?" if guess else "write it like Europe/Vienna or UTC"
-            raise refusal(f"is {value!r}, not a time zone", fix) from None
+            raise refusal(f"is {shown(value)}, not a time zone", fix) from None
     return value
 
 
-def _one_line(value: str) -> str:
+def _date(value: object) -> object:
+    """A date in quotes is text to YAML; what is meant is plain."""
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError as error:
+            raise refusal(f"is {value!r}: {error}", "write a date like 2027-01-31") from error
+    return value
+
+
+def _line(value: str) -> str:
     if not value.strip():
-        raise refusal("is empty", "say why in a sentence")
+        raise refusal("is empty", "write a text, or leave the key out")
+    if not is_one_line(value):
+        raise refusal(f"is {shown(value)}", f"allowed: {FORMS['one_line'].words}")
     return value
 
 
 Network = Annotated[ipaddress.IPv4Network, BeforeValidator(_network)]
 Address = Annotated[ipaddress.IPv4Address, BeforeValidator(_address)]
+Line = Annotated[str, AfterValidator(_line)]
 Domain = Annotated[str, AfterValidator(_domain)]
 SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$")]
 
@@ -80,20 +106,20 @@ class _Strict(BaseModel):
 
 
 class _Waiver(_Strict):
-    check: str
-    host: str | None = None
-    reason: Annotated[str, AfterValidator(_one_line)]
-    expires: date
+    check: Line
+    host: Line | None = None
+    reason: Line
+    expires: Annotated[date, BeforeValidator(_date)]
 
 
 class _Tls(_Strict):
-    certificates: str
+    certificates: Line
 
 
 class _HostCaps(_Strict):
     address: Address | None = None
-    memory_mb: int | None = Field(default=None, ge=1024)
-    cores: int | None = Field(default=None, ge=1)
+    memory_mb: int | None = Field(default=None, ge=1024, le=16 * 1024 * 1024)
+    cores: int | None = Field(default=None, ge=1, le=4096)
 
 
 class _SiteFile(_Strict):
@@ -105,7 +131,7 @@ class _SiteFile(_Strict):
     virtual_ip: Address
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     tls: _Tls | None = None
-    applications: list[str] = []
+    applications: list[Line] = []
     hosts: dict[str, _HostCaps] = {}
     waivers: list[_Waiver] = []
 
@@ -132,7 +158,7 @@ def load_site(
     Raises:
         DocumentError: With everything that is wrong.
     """
-    if not path.is_dir():
+    if not _is_folder(path):
         raise DocumentError([Problem(str(path), "is not an inventory folder", _choice_of_sites(path))])
     inventory = read_inventory(path)
     model = _read_site_file(inventory)
@@ -145,7 +171,7 @@ def load_site(
     document = inventory.site
     if document is None:  # _read_site_file has reported it
         raise DocumentError(inventory.problems)
-    hosts = _hosts(inventory, document, model)
+    hosts = _hosts(inventory, document, model, rehearsal=rehearsal)
     waivers = _waivers(inventory, document, model, check_ids, today or datetime.now(UTC).date())
     certificates = _certificates_directory(inventory, document, model)
     applications = choose_applications(inventory, document, model.applications, roles)
@@ -179,6 +205,13 @@ def load_site(
     return site
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name longer than any
+        return False
+
+
 def _read_site_file(inventory: Inventory) -> _SiteFile | None:
     if inventory.site is None:
         where = str(inventory.path / _SITE_FILE)
@@ -209,7 +242,7 @@ def _keys_before(document: Document, name: str, source: Source) -> tuple[str | i
     return ()
 
 
-def _hosts(inventory: Inventory, document: Document, model: _SiteFile) -> dict[str, Host]:
+def _hosts(inventory: Inventory, document: Document, model: _SiteFile, *, rehearsal: bool) -> dict[str, Host]:
     hosts: dict[str, Host] = {}
     for name in model.hosts:
         if name not in inventory.hosts:
@@ -234,11 +267,23 @@ def _hosts(inventory: Inventory, document: Document, model: _SiteFile) -> dict[s
             groups=groups,
             memory_mb=caps.memory_mb,
             cores=caps.cores,
-            connection={key: setting.value for key, setting in connection.items()},
+            connection=_connection(inventory, connection, rehearsal=rehearsal),
             settings=settings,
             source=source,
         )
     return hosts
+
+
+def _connection(inventory: Inventory, settings: Mapping[str, Setting], *, rehearsal: bool) -> dict[str, Any]:
+    """How a host is reached; a key's file is looked at and becomes absolute, the same for all that use it."""
+    connection = {name: setting.value for name, setting in settings.items()}
+    key = settings.get(KEY_VARIABLE)
+    if key is None or rehearsal:  # throwaway hosts have a key of their own
+        return connection
+    if wrong := key_fault(key.value):
+        inventory.report(key.source, wrong.what, wrong.fix)
+        return connection
+    return {**connection, KEY_VARIABLE: str(key_file(key.value))}
 
 
 def _ansible_host(
@@ -252,7 +297,7 @@ def _ansible_host(
         return ipaddress.IPv4Address(setting.value)
     except ValueError:
         fix = f"write the IPv4 address here, or add {SITE_KEY}.hosts.{name}.address to {_SITE_FILE}"
-        inventory.report(setting.source, f"ansible_host of {name} is {setting.value!r}", fix)
+        inventory.report(setting.source, f"ansible_host of {name} is {shown(setting.value)}", fix)
         return None
 
 
@@ -313,7 +358,7 @@ def _check_other_sites(inventory: Inventory, document: Document, name: str) -> N
     """Two sites of one name would share state on the controller."""
     own = inventory.path.resolve()
     for other in sorted(own.parent.glob(f"*/{_SITE_FILE}")):
-        if other.parents[2] == own:
+        if other.parents[2].resolve() == own:
             continue
         try:
             content = read_document(other).value

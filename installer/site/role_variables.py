@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from installer.documents import nearest, read_document
+from installer.documents import shown as told
+from installer.site.forms import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -56,15 +58,6 @@ class Option:
 _ANYTHING: Final = Option(
     kind="raw", elements=None, choices=(), required=False, default=None, secret=False, options=None
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with a value, at which keys inside it."""
-
-    keys: tuple[str | int, ...]
-    what: str
-    fix: str
 
 
 def read_role_variables(roles: Iterable[Path]) -> dict[str, Option]:
@@ -129,10 +122,10 @@ def _faults(name: str, value: Any, option: Option, keys: tuple[str | int, ...]) 
         return
     wanted, fits = _CHECKS.get(option.kind, ("anything", lambda _value: True))
     if not fits(value):
-        yield Fault(keys, f"{shown} is {value!r}", f"allowed: {wanted}")
+        yield Fault(keys, f"{shown} is {told(value)}", f"allowed: {wanted}")
         return
     if option.choices and not isinstance(value, list) and value not in option.choices:
-        yield Fault(keys, f"{shown} is {value!r}", f"allowed: {', '.join(str(item) for item in option.choices)}")
+        yield Fault(keys, f"{shown} is {told(value)}", f"allowed: {', '.join(str(item) for item in option.choices)}")
         return
     if isinstance(value, list):
         item = replace(_ANYTHING, kind=option.elements or "raw", choices=option.choices, options=option.options)

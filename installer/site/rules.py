@@ -61,6 +61,13 @@ def virtual_ip(site: Site) -> Iterator[Problem]:
             yield Problem(where, what, "use an address no host has")
 
 
+def router_id(site: Site) -> Iterator[Problem]:
+    """The virtual IP's last number is VRRP's router id, which RFC 5798 lets begin at 1."""
+    if int(site.virtual_ip) % 256 == 0:
+        what = f"sitewright.virtual_ip {site.virtual_ip} ends in 0, and its last number is the gateways' VRRP router id"
+        yield Problem(str(site.sources["virtual_ip"]), what, "use an address that ends in 1 to 255")
+
+
 def names(site: Site) -> Iterator[Problem]:
     """The public name is nobody's own name, or certificates and hosts files would contradict."""
     for host in site.hosts.values():
@@ -118,4 +125,4 @@ def _limit(site: Site) -> tuple[int | None, str]:
     return min(found) if found else (None, "")
 
 
-RULES: Final[tuple[Rule, ...]] = (members, addresses, virtual_ip, names)
+RULES: Final[tuple[Rule, ...]] = (members, addresses, virtual_ip, router_id, names)

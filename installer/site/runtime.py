@@ -18,7 +18,7 @@ HOSTS_FILE: Final = "hosts.json"
 # Asking each host which Python it has would cost a round trip; Debian has one.
 _PYTHON: Final = "/usr/bin/python3"
 # With one of these the hospital has its own way to root, and it stays.
-_OWN_WAYS: Final = frozenset({"ansible_become_method", "ansible_connection", "ansible_python_interpreter"})
+_OWN_WAYS: Final = frozenset({"ansible_python_interpreter"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from installer.controller.files import write_atomically
+from installer.documents.bounds import NotReadableError, check_growth, read_text
 from installer.errors import ConfigurationError
 from installer.vault.catalog import VAULT_PREFIX, generate
 
@@ -74,12 +75,16 @@ def read_vault(path: Path, password: str) -> dict[str, Any]:
         VaultError: If it cannot be read, is no vault, or the password is wrong.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        hint = f"make it readable for the user that runs ./install, for example: chown $USER {path}"
-        raise VaultError(f"{path}: the vault cannot be read: {error.strerror}", hint=hint) from error
+        data = read_text(path).encode()
+    except NotReadableError as error:
+        hint = f"make it a file the user that runs ./install can read, for example: chown $USER {path}"
+        raise VaultError(f"{path}: the vault {error.what}", hint=hint) from error
     try:
-        content = yaml.safe_load(decrypt(data, password))
+        plain = decrypt(data, password)
+        check_growth(yaml.parse(plain))
+        content = yaml.safe_load(plain)
+    except NotReadableError as error:
+        raise VaultError(f"{path}: the vault's content {error.what}", hint=f"ansible-vault edit {path}") from None
     except _NotAVaultError as error:
         hint = "restore it from a backup; without it a new site's secrets would not match its hosts"
         raise VaultError(f"{path}: is not a whole ansible-vault file: {error}", hint=hint) from error

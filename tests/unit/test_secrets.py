@@ -114,7 +114,7 @@ def test_a_file_that_is_no_vault_is_refused(tmp_path: Path, content: str) -> Non
 def test_an_unreadable_vault_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "vault.yml"
     path.mkdir()
-    with pytest.raises(VaultError, match="the vault cannot be read"):
+    with pytest.raises(VaultError, match="the vault is a folder"):
         read_vault(path, PASSWORD)
 
 

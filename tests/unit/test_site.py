@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from datetime import date
 from pathlib import Path
@@ -271,6 +272,43 @@ def test_the_default_pool_counts_when_only_the_limit_is_set(folder: Path, load: 
     assert "(30 + 30)" in _refused(load)
 
 
+def test_an_inventory_and_its_parts_may_be_links(folder: Path, manifests: dict[str, RoleManifest]) -> None:
+    beside = folder.parent / "today"
+    beside.symlink_to(folder)
+    assert load_site(beside, manifests=manifests, today=TODAY).name == "hospital-a"
+    elsewhere = folder.parent.parent / "elsewhere"
+    (folder / "group_vars" / "all").rename(elsewhere)
+    (folder / "group_vars" / "all").symlink_to(elsewhere)
+    assert load_site(folder, manifests=manifests, today=TODAY).name == "hospital-a"
+
+
+def test_variables_may_be_written_as_json(folder: Path, load: Callable[..., Site]) -> None:
+    (folder / "group_vars" / "engine.json").write_text('{\n\t"engine_pool_size": 12\n}\n')
+    setting = load().hosts["app1"].settings["engine_pool_size"]
+    assert (setting.value, setting.source.line) == (12, 2)
+
+
+@pytest.mark.parametrize("name", ["localhost", "all", "ungrouped", "engine"])
+def test_a_host_may_not_have_a_name_that_ansible_reads_otherwise(
+    name: str, folder: Path, load: Callable[..., Site]
+) -> None:
+    _edit(folder / "hosts.yml", "ops1:", f"{name}:")
+    assert f"hosts.yml:14: {name} cannot be the name of a host: it has a meaning" in _refused(load)
+
+
+def test_what_stands_where_files_of_variables_belong_is_never_overlooked(
+    folder: Path, load: Callable[..., Site]
+) -> None:
+    os.mkfifo(folder / "group_vars" / "all" / "pipe.yml")
+    (folder / "host_vars").write_text("ansible_port: 22\n")
+    (folder / "group_vars" / "engine").mkdir()
+    (folder / "group_vars" / "engine" / "round").symlink_to(folder / "group_vars")
+    said = _refused(load)
+    assert "pipe.yml: is a pipe" in said
+    assert "host_vars:1: is not a readable folder: Not a directory" in said
+    assert "remove the link that leads in a circle" in said
+
+
 def _waive(folder: Path, waiver: str) -> None:
     _edit(_settings(folder), "  timezone: UTC\n", f"  timezone: UTC\n  waivers: [{waiver}]\n")
 
@@ -286,8 +324,9 @@ def test_a_waiver_needs_a_reason_a_known_check_and_a_day_to_come(folder: Path, l
     assert "expired on 2027-01-14" in text
 
 
-def test_a_good_waiver_is_kept_with_its_place(folder: Path, load: Callable[..., Site]) -> None:
-    _waive(folder, "{check: cpu-cores, host: gw1, reason: new one ordered, expires: 2027-01-15}")
+@pytest.mark.parametrize("day", ["2027-01-15", "'2027-01-15'"])
+def test_a_good_waiver_is_kept_with_its_place(day: str, folder: Path, load: Callable[..., Site]) -> None:
+    _waive(folder, f"{{check: cpu-cores, host: gw1, reason: new one ordered, expires: {day}}}")
     (waiver,) = load(check_ids={"cpu-cores"}).waivers
     assert (waiver.check, waiver.host, waiver.expires) == ("cpu-cores", "gw1", TODAY)
     assert waiver.source.path == _settings(folder)
@@ -345,8 +384,7 @@ def test_python_starts_as_root_only_where_the_hospital_has_no_way_of_its_own(
     assert connection_of("db1") == (False, "sudo -n -H -u root -- /usr/bin/python3")
     own = folder / "host_vars"
     own.mkdir(exist_ok=True)
-    for given in ("ansible_become_method: doas", "ansible_user: root"):
-        (own / "db1.yml").write_text(f"---\n{given}\n")
-        assert connection_of("db1") == (True, "/usr/bin/python3"), given
+    (own / "db1.yml").write_text("---\nansible_user: root\n")
+    assert connection_of("db1") == (True, "/usr/bin/python3")
     (own / "db1.yml").write_text("---\nansible_python_interpreter: /opt/python\n")
     assert connection_of("db1") == (True, "/opt/python")
