@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Install Debian packages, also where an interrupted run stopped half way."""
+"""Bring Debian packages to exact versions, also where an interrupted run stopped half way."""
 
 from __future__ import annotations
 
@@ -8,27 +8,44 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: debian_packages
-short_description: Debian packages are installed, and none of their services started by that
+short_description: Debian packages are installed in the versions given, and none of their services started by that
 description:
-  - Asks dpkg which of the packages are missing, which takes hundredths of a second, and calls apt-get
-    only for those. Recommended packages stay away, changed configuration files stay as they are.
+  - Asks dpkg what is there, which takes hundredths of a second, and calls apt-get only for what is missing or older
+    than it should be, each with its exact version; a package that is as it should be is never named to apt-get.
+  - Nothing is ever downgraded. A package newer than wanted stays, and a warning names it.
+  - Recommended packages stay away, changed configuration files stay as they are.
   - Packages must not start services before they are configured; a policy file sees to that while
     packages are installed.
-  - In check mode it tells what is missing without asking any package list, so it works on a host
+  - In check mode it tells what would change without asking any package list, so it works on a host
     that has none yet.
   - apt-get goes on when the connection breaks. The next run waits for it, finishes what a dead one
     left half configured, and removes the policy file it left.
 options:
   name:
-    description: Packages, without versions.
+    description: Packages that must be installed, without versions.
     type: list
     elements: str
     required: true
+  versions:
+    description:
+      - The version of each package, with those the named ones depend on. What of it is installed is brought to its
+        version; what is not installed is installed only when O(name) says so.
+      - Of a package that does not stand here any version will do.
+    type: dict
+    default: {}
+  upgrade:
+    description: Packages of O(versions) that may be upgraded; without it all of them. The others are only reported.
+    type: list
+    elements: str
+  in_service_file:
+    description: O(upgrade) holds only where this file exists; a host without it serves nobody yet.
+    type: path
   lock_timeout_seconds:
     description: How long to wait for another apt or dpkg.
     type: int
@@ -41,6 +58,11 @@ EXAMPLES = r"""
 - name: Install | Ensure the packages
   debian_packages:
     name: [redis-server, redis-sentinel]
+
+- name: Install | Ensure the packages in the versions of the site's bundle
+  debian_packages:
+    name: [redis-server, redis-sentinel]
+    versions: {redis-server: "5:8.0.5-1", redis-sentinel: "5:8.0.5-1", redis-tools: "5:8.0.5-1"}
 """
 
 RETURN = r"""
@@ -49,10 +71,30 @@ missing:
   returned: always
   type: list
   elements: str
+older:
+  description: Packages that were (or in check mode are) older than wanted and are upgraded here.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{name: redis-server, installed: "5:8.0.2-1", wanted: "5:8.0.5-1"}]
+kept:
+  description: Packages older than wanted that O(upgrade) leaves to somebody else.
+  returned: always
+  type: list
+  elements: dict
+newer:
+  description: Packages newer than wanted; they stay.
+  returned: always
+  type: list
+  elements: dict
 repaired:
   description: Whether an interrupted installation was finished first.
   returned: always
   type: bool
+diff:
+  description: The packages that change with their versions, before and after, a line each.
+  returned: always
+  type: dict
 """
 
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -64,18 +106,47 @@ UPDATES = Path("/var/lib/dpkg/updates")
 LOG = Path("/run/sitewright-packages.log")
 KEEP_FILES = ["--force-confdef", "--force-confold"]
 ENVIRONMENT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+ABSENT = {"not-installed", "config-files"}
+
+Change = dict[str, str]
 
 
-def missing_packages(names: list[str]) -> list[str]:
-    """Those of the packages that dpkg does not call installed, in the order given."""
+class Found:
+    """What dpkg says of the packages, held against what is wanted of them."""
+
+    def __init__(self, names: list[str], versions: dict[str, str]) -> None:
+        """Ask dpkg once; versions are compared only where they differ."""
+        states = package_states([*names, *(package for package in versions if package not in names)])
+        installed = {package: version for package, (status, version) in states.items() if status == "installed"}
+        self.installed = installed
+        self.missing = [name for name in names if states.get(name, ("not-installed", ""))[0] in ABSENT]
+        # Unpacked and not configured, whoever asked for it: nothing else can be installed before.
+        self.broken = [package for package, (status, _) in states.items() if status not in {"installed", *ABSENT}]
+        other = [
+            {"name": package, "installed": installed[package], "wanted": version}
+            for package, version in versions.items()
+            if package in installed and installed[package] != version
+        ]
+        self.older = [change for change in other if is_older(change["installed"], change["wanted"])]
+        self.newer = [change for change in other if change not in self.older]
+
+
+def package_states(names: list[str]) -> dict[str, tuple[str, str]]:
+    """Status and version of those of the packages that dpkg knows of."""
     answer = subprocess.run(  # noqa: S603 - no shell; the names come from a role
-        ["/usr/bin/dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", "--", *names],
+        ["/usr/bin/dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status} ${Version}\n", "--", *names],
         capture_output=True,
         text=True,
-        check=False,
+        check=False,  # it complains of every package it has never heard of, which is no error here
     )
-    installed = {line.split()[0] for line in answer.stdout.splitlines() if line.endswith(" installed")}
-    return [name for name in names if name not in installed]
+    lines = [line.split(" ") for line in answer.stdout.splitlines()]
+    return {package: (status, version) for package, status, version in lines}
+
+
+def is_older(version: str, than: str) -> bool:
+    """Whether dpkg sorts a version before another."""
+    argv = ["/usr/bin/dpkg", "--compare-versions", version, "lt", than]
+    return subprocess.run(argv, check=False).returncode == 0  # noqa: S603 - no shell
 
 
 def is_half_done() -> bool:
@@ -134,7 +205,12 @@ def is_left_over() -> bool:
 
 
 def install(module: AnsibleModule, packages: list[str]) -> bool:
-    """Finish what is half done, then install; true if there was something to finish."""
+    """Finish what is half done, then install; true if there was something to finish.
+
+    Args:
+        module: The module.
+        packages: As apt-get wants them, `name` or `name=version`.
+    """
     wait_for_others(module)
     ours = hold_services()
     try:
@@ -144,11 +220,25 @@ def install(module: AnsibleModule, packages: list[str]) -> bool:
         options = ["--yes", "--quiet=2", "--no-install-recommends"]
         options += [f"--option=DPkg::Options::={option}" for option in KEEP_FILES]
         options += [f"--option=DPkg::Lock::Timeout={module.params['lock_timeout_seconds']}"]
-        work(module, ["apt-get", "install", *options, "--", *packages])
+        if packages:
+            work(module, ["apt-get", "install", *options, "--", *packages])
     finally:
         if ours:
             POLICY.unlink(missing_ok=True)
     return half_done
+
+
+def describe(packages: list[str], versions: dict[str, str]) -> str:
+    """Packages with their versions, a line each."""
+    return "".join(f"{name} {versions[name]}\n" for name in sorted(packages) if name in versions)
+
+
+def may_upgrade(module: AnsibleModule, change: Change) -> bool:
+    """Whether a package that is too old is upgraded here, or is somebody else's to upgrade."""
+    upgrade, file = module.params["upgrade"], module.params["in_service_file"]
+    if upgrade is None or (file is not None and not Path(file).exists()):
+        return True
+    return change["name"] in upgrade
 
 
 def main() -> None:
@@ -156,17 +246,42 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "list", "elements": "str", "required": True},
+            "versions": {"type": "dict", "default": {}},
+            "upgrade": {"type": "list", "elements": "str"},
+            "in_service_file": {"type": "path"},
             "lock_timeout_seconds": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
     )
-    names = module.params["name"]
-    missing = missing_packages(names)
-    left_over = is_left_over()
+    names: list[str] = list(dict.fromkeys(module.params["name"]))
+    versions: dict[str, str] = module.params["versions"]
+    found = Found(names, versions)
+    older = [change for change in found.older if may_upgrade(module, change)]
+    touched = [*found.missing, *found.broken, *(change["name"] for change in older)]
+    wanted = {name: versions.get(name, "of any version") for name in touched}
+    needed = bool(touched or is_left_over())
     repaired = False
-    if (missing or left_over) and not module.check_mode:
-        repaired = install(module, names)
-    module.exit_json(changed=bool(missing or left_over), missing=missing, repaired=repaired)
+    if needed and not module.check_mode:
+        # What is half configured and without a wish of its own is finished, not fetched again.
+        apt = [f"{name}={versions[name]}" if name in versions else name for name in touched]
+        repaired = install(module, [each for each in apt if "=" in each or each in found.missing])
+        wanted = Found(touched, {}).installed
+    for change in found.newer:
+        module.warn(f"{change['name']} {change['installed']} is newer than {change['wanted']}, and stays")
+    result: dict[str, Any] = {
+        "missing": found.missing,
+        "older": older,
+        "kept": [change for change in found.older if change not in older],
+        "newer": found.newer,
+        "repaired": repaired,
+    }
+    diff = {
+        "before_header": "packages",
+        "after_header": "packages",
+        "before": describe(touched, found.installed),
+        "after": describe(touched, wanted),
+    }
+    module.exit_json(changed=needed, diff=diff, **result)
 
 
 if __name__ == "__main__":
