@@ -8,6 +8,7 @@ import click
 
 from installer.operations.bundles.command import bundle_command
 from installer.operations.checks.command import preflight_command, verify_command
+from installer.operations.command_line import version_option
 from installer.operations.install.command import install_options, run_install
 from installer.operations.plan.command import plan_command
 from installer.operations.rehearsing.command import rehearse_command
@@ -47,6 +48,7 @@ def _nested(command: click.Command, given: dict[str, Any]) -> dict[str, Any]:
 
 @click.group(cls=_Defaults, invoke_without_command=True, context_settings=_CONTEXT, epilog=_LAST_HELP)
 @install_options
+@version_option
 @click.pass_context
 def cli(ctx: click.Context, /, **given: Unpack[Given]) -> None:
     """Install the workflow platform on a site's hosts, and prove it.

@@ -154,6 +154,8 @@ def _make_archive(archive: Path, key: Path) -> None:
 def _make_checkout(workshop: Workshop) -> None:
     root = workshop.paths.root
     meta = root / "roles/demo/meta"
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "pyproject.toml").write_text('[project]\nversion = "7.1.0"\n', encoding="utf-8")
     meta.mkdir(parents=True)
     (meta / "sitewright.yml").write_text("group: all\npackages: [demo-service, sitewright-demo]\n", encoding="utf-8")
     _make_wheel(root / "requirements.txt", workshop.base / "index")

@@ -201,6 +201,7 @@ def _assemble(
     )
     manifest = Manifest(
         format=FORMAT,
+        release=inputs.release,
         inputs=inputs.digest,
         snapshot=ingredients.snapshot,
         suites=ingredients.suites,

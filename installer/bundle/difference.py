@@ -16,7 +16,7 @@ class Change:
     """One part that is not the same in both bundles.
 
     Attributes:
-        kind: `package` or `wheel`.
+        kind: `release`, `package` or `wheel`.
         name: The part's name.
         before: Its version in the old bundle; empty when it is new.
         after: Its version in the new bundle; empty when it is gone.
@@ -49,6 +49,7 @@ class Difference:
 def diff(before: Manifest, after: Manifest) -> Difference:
     """Compare two bundles by their manifests."""
     changes = [
+        *_compare("release", {"sitewright": before.release}, {"sitewright": after.release}),
         *_compare("package", _packages(before), _packages(after)),
         *_compare("wheel", _wheels(before), _wheels(after)),
     ]

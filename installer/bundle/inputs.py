@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from installer.applications import load_applications
 from installer.bundle.payloads import Payload, load_payloads
 from installer.bundle.wheels import LOCK_FILE, hash_collections, python_tag
+from installer.controller.release import read_version
 from installer.errors import BundleError
 from installer.manifests import load_manifests
 
@@ -28,11 +29,13 @@ class BuildInputs:
     Attributes:
         debian_packages: Packages the roles and payloads ask for.
         payloads: What is built here.
+        release: Release of Sitewright the bundle belongs to.
         digest: One hash of all inputs.
     """
 
     debian_packages: tuple[str, ...]
     payloads: tuple[Payload, ...]
+    release: str
     digest: str
 
 
@@ -45,7 +48,9 @@ def read_inputs(paths: Paths, *, keys: SigningKeys, architecture: str) -> BuildI
     """
     payloads = tuple(load_payloads(paths.root))
     debian = _debian_packages(paths, payloads)
+    release = read_version(paths.root)
     content = {
+        "release": release,
         "builder": _hash_folder(_OWN_SOURCE),
         "architecture": architecture,
         "packages": debian,
@@ -56,7 +61,7 @@ def read_inputs(paths: Paths, *, keys: SigningKeys, architecture: str) -> BuildI
         "keys": [keys.archive_fingerprint, keys.bundle_id],
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return BuildInputs(debian_packages=tuple(debian), payloads=payloads, digest=digest)
+    return BuildInputs(debian_packages=tuple(debian), payloads=payloads, release=release, digest=digest)
 
 
 def _hash_folder(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -55,6 +56,7 @@ class Manifest(_Strict):
 
     Attributes:
         format: Layout of the bundle; a reader refuses one it does not know.
+        release: Release of Sitewright it belongs to; empty in bundles that release 0.1 built.
         inputs: Hash of what the bundle was built from.
         snapshot: Newest date of the Debian suites used: the state of Debian this bundle holds.
         suites: Date of each Debian suite used.
@@ -68,6 +70,7 @@ class Manifest(_Strict):
     """
 
     format: Literal[1]
+    release: str = ""
     inputs: Sha256
     snapshot: AwareDatetime
     suites: dict[str, AwareDatetime]
@@ -93,9 +96,19 @@ class Manifest(_Strict):
         """Bytes of all files together."""
         return sum(entry.size for entry in self.files.values())
 
+    @property
+    def identity(self) -> str:
+        """What tells this bundle from every other: a hash of the manifest, and so of all it lists."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()[:16]
+
     def to_bytes(self) -> bytes:
         """The one way a manifest is written: sorted, indented, ending with a newline."""
-        return (json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode()
+        plain = self.model_dump(mode="json", exclude_defaults=True)
+        return (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode()
+
+    def describe(self) -> dict[str, str]:
+        """What the journal, the hosts and the evidence say of it."""
+        return {"id": self.identity, "release": self.release, "debian": self.snapshot.date().isoformat()}
 
 
 def parse_manifest(data: bytes, source: Path) -> Manifest:

@@ -58,6 +58,19 @@ def _set_output(ctx: click.Context, _parameter: click.Parameter, value: str) -> 
     return value
 
 
+def _show_version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> None:
+    program = ctx.find_object(Program)
+    if not asked or program is None:
+        return
+    from installer.controller.release import read_release
+
+    release = read_release(program.paths.root)
+    program.terminal.document({"operation": "version", "result": "done", **release.to_json()})
+    if program.terminal.output == "text":
+        program.terminal.result(f"sitewright {release}")
+    ctx.exit()
+
+
 def options(*each: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Several options as one, in the order in which `--help` shows them."""
 
@@ -86,6 +99,14 @@ inventory_option: Final = click.option(
 )
 mirror_option: Final = click.option(
     "--mirror", default="", metavar="URL", help="Debian archive to download from, if not the controller's own."
+)
+version_option: Final = click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Say which release this is, with its commit.",
 )
 site_options: Final = options(
     inventory_option,

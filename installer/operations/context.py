@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from installer.bundle import inspect
 from installer.controller.logins import close_logins, sockets_folder
+from installer.controller.release import read_release
+from installer.errors import BundleError
 from installer.manifests import load_manifests
 from installer.pki import Wanted, certificates_wanted, ensure_authority, read_given
 from installer.playbooks.runner import Runner, RunnerSettings, mitogen_available
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
     from installer.console.terminal import Terminal
     from installer.controller.paths import Paths
+    from installer.controller.release import Release
     from installer.manifests import RoleManifest
     from installer.operations.request import Request, StrategyChoice
     from installer.playbooks.runner import Strategy
@@ -58,6 +62,7 @@ class OperationContext:
         ssh: Host to the command that logs into it.
         rehearsal: The throwaway hosts, when these are the ones worked on.
         runner: Runs playbooks on the site's hosts.
+        release: Which release of Sitewright this is.
     """
 
     request: Request
@@ -70,6 +75,7 @@ class OperationContext:
     ssh: Mapping[str, tuple[str, ...]]
     rehearsal: Rehearsal | None
     runner: Runner
+    release: Release
 
     @property
     def bundle(self) -> Path:
@@ -116,9 +122,12 @@ def opened(request: Request, paths: Paths, terminal: Terminal) -> Iterator[Opera
     terminal.hide(redactions(secrets.values()))
     ensure_authority(state / "pki", secrets["ca_passphrase"], name=site.name)
     _check_given_certificates(site, manifests)
+    bundle, release = (request.bundle or paths.bundle).absolute(), read_release(paths.root)
     extra = {
-        "sitewright_bundle_dir": str((request.bundle or paths.bundle).absolute()),
+        "sitewright_bundle_dir": str(bundle),
+        "sitewright_bundle_id": _bundle_id(bundle),
         "sitewright_pki_dir": str(state / "pki"),
+        "sitewright_release": release.version,
     }
     strategy = chosen_strategy(request.strategy)
     inventory = runtime.write(
@@ -158,7 +167,16 @@ def opened(request: Request, paths: Paths, terminal: Terminal) -> Iterator[Opera
             ssh=_logins(site, rehearsal, sockets_folder(state)),
             rehearsal=rehearsal,
             runner=runner,
+            release=release,
         )
+
+
+def _bundle_id(bundle: Path) -> str:
+    """What tells the bundle from others; empty when there is none, which matters only to those who need it."""
+    try:
+        return inspect(bundle).identity
+    except BundleError:
+        return ""
 
 
 def chosen_strategy(choice: StrategyChoice) -> Strategy:

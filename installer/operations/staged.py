@@ -106,7 +106,13 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     if decision.abandon is not None:
         journal.abandon(decision.abandon)
     if decision.resume is None:
-        circumstances = Circumstances(command=request.command, site=context.site.resolved(), bundle=material.bundle)
+        circumstances = Circumstances(
+            command=request.command,
+            site=context.site.resolved(),
+            release=context.release.version,
+            commit=context.release.commit,
+            bundle=material.bundle,
+        )
         operation = journal.begin(
             work.kind.name, inputs, stages=[stage.name for stage in work.graph.stages], begun_with=circumstances
         )

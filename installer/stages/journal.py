@@ -55,13 +55,15 @@ class Circumstances:
     Attributes:
         command: The command line that resumes it.
         site: The site as the playbooks see it (`Site.resolved()`); it holds no secret.
-        release: Release of Sitewright that ran.
+        release: Version of Sitewright that ran.
+        commit: Its commit, if it was a checkout with one.
         bundle: Which bundle was installed from: its `id` and what it says of itself; empty when none was.
     """
 
     command: str
     site: Mapping[str, Any] = field(default_factory=dict)
     release: str = ""
+    commit: str = ""
     bundle: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -188,6 +190,7 @@ class Journal:
             "verb": kind,
             "command": begun_with.command,
             "release": begun_with.release,
+            "commit": begun_with.commit,
             "bundle": dict(begun_with.bundle),
             "site": dict(begun_with.site),
             "stages": list(stages),
@@ -272,6 +275,7 @@ def _begun(identifier: str, record: Mapping[str, Any]) -> Operation:
             command=record.get("command", "./install --inventory SITE"),
             site=record.get("site", {}),
             release=record.get("release", ""),
+            commit=record.get("commit", ""),
             bundle=record.get("bundle", {}),
         ),
         started=datetime.fromisoformat(record["at"]),

@@ -117,7 +117,8 @@ def _same_kind(unfinished: Operation, wanted: Wanted) -> Decision:
 
 def describe(operation: Operation) -> str:
     """An operation in talk: which kind, begun when."""
-    return f"the {operation.kind} begun {operation.started:%Y-%m-%d %H:%M} UTC"
+    by = f" by release {operation.begun_with.release}" if operation.begun_with.release else ""
+    return f"the {operation.kind} begun {operation.started:%Y-%m-%d %H:%M} UTC{by}"
 
 
 def notice(unfinished: Operation | None) -> str:

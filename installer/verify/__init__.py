@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from installer.report import CheckResult, Report, Verdict
 from installer.services import known_services
-from installer.verify import listeners, packages, process
+from installer.verify import listeners, packages, process, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Not of one service: what an application does, what listens anywhere, what is installed anywhere.
 _PROOF: Final[dict[str, Check]] = {"process": process.check}
 _LISTENERS: Final[dict[str, Check]] = {"listeners": listeners.check}
-_PACKAGES: Final[dict[str, Check]] = {"packages": packages.check}
+_INSTALLED: Final[dict[str, Check]] = {"packages": packages.check, "release": release.check}
 
 
 def health_checks(subject: Subject) -> dict[str, Check]:
@@ -37,7 +37,7 @@ def health_checks(subject: Subject) -> dict[str, Check]:
 
 def all_checks(subject: Subject) -> dict[str, Check]:
     """The whole verification; what does not disturb the others runs beside the process instances."""
-    return _PROOF | health_checks(subject) | _PACKAGES
+    return _PROOF | health_checks(subject) | _INSTALLED
 
 
 def ask(checks: Mapping[str, Check], subject: Subject) -> Iterator[tuple[str, list[CheckResult]]]:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from installer import rehearsal
-from installer.bundle.build import build
+from installer.bundle import build, inspect
 from installer.controller.commands import Job, ensure_commands
 from installer.controller.paths import Paths
+from installer.controller.release import read_version
 from installer.errors import InstallerError
 from installer.manifests import load_manifests
 from installer.pki import ensure_authority
@@ -83,7 +84,12 @@ def _create() -> None:
         site,
         state / "inventory",
         vault_file=state / "vault.yml",
-        extra={"sitewright_bundle_dir": str(paths.bundle), "sitewright_pki_dir": str(state / "pki")},
+        extra={
+            "sitewright_bundle_dir": str(paths.bundle),
+            "sitewright_bundle_id": inspect(paths.bundle).identity,
+            "sitewright_pki_dir": str(state / "pki"),
+            "sitewright_release": read_version(paths.root),
+        },
         python_as_root=False,  # testinfra reads the same inventory, and logs in as Ansible's own strategy does
         connection=runtime.RehearsalConnection(
             user=hosts.user, private_key=hosts.private_key, known_hosts=hosts.known_hosts

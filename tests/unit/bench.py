@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from installer.console.terminal import Terminal
 from installer.controller.paths import Paths
+from installer.controller.release import Release
 from installer.operations.context import OperationContext
 from installer.operations.request import Request
 from installer.playbooks.runner import Runner, RunnerSettings
@@ -112,6 +113,7 @@ class Bench:
             ssh={},
             rehearsal=None,
             runner=Runner(settings, redact=terminal.redact),
+            release=Release(version="9.9.9", commit="1368137"),
         )
         operation(context)
         return self.said()

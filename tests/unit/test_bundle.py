@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from installer.bundle import Manifest, diff, inspect
 from installer.bundle.debian import HOST_BASE
+from installer.bundle.manifest import parse_manifest
 from installer.errors import BundleError
 from tests.bundle_workshop import Workshop, make_deb, make_workshop, run, sign_archive
 
@@ -130,6 +131,27 @@ def test_a_payload_with_other_contents_has_another_version(workshop: Workshop) -
     assert changes[0].before.startswith("1.2.3+")
     assert changes[0].before != changes[0].after
     assert not (workshop.paths.bundle.with_name("bundle.previous")).exists()
+
+
+def test_a_bundle_names_its_release_and_another_release_is_another_bundle(workshop: Workshop) -> None:
+    first = workshop.build()
+    project = workshop.paths.root / "pyproject.toml"
+    project.write_text(project.read_text().replace("7.1.0", "7.2.0"))
+    second = workshop.build()
+    assert [(change.kind, change.before, change.after) for change in diff(first, second).changes] == [
+        ("release", "7.1.0", "7.2.0")
+    ]
+    assert first.identity != second.identity
+    assert second.describe() == {"id": second.identity, "release": "7.2.0", "debian": "2026-11-20"}
+
+
+def test_a_bundle_of_release_0_1_is_read_byte_for_byte(workshop: Workshop) -> None:
+    manifest = workshop.build()
+    old = manifest.to_bytes().replace(b' "release": "7.1.0",\n', b"")
+    assert len(old) < len(manifest.to_bytes())
+    read = parse_manifest(old, Path("manifest.json"))
+    assert read.release == ""
+    assert read.to_bytes() == old
 
 
 def test_the_bill_of_materials_names_all_four_kinds_of_parts(workshop: Workshop) -> None:

@@ -28,7 +28,7 @@ def report(title: str, verdict: Verdict = Verdict.PASSED) -> Report:
 @pytest.fixture
 def bench(tmp_path: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     # Bundle, preflight and proof need hosts of their own; the site tests run them for real.
-    manifest = SimpleNamespace(to_bytes=lambda: b"bundle", snapshot=datetime(2026, 11, 20, tzinfo=UTC))
+    manifest = SimpleNamespace(identity="b1", describe=lambda: {"id": "b1", "debian": "2026-11-20"})
     monkeypatch.setattr(install, "verify_bundle", lambda _context: manifest)
     monkeypatch.setattr(checks, "preflight", lambda _context: report("Preflight"))
     monkeypatch.setattr(checks, "verify", lambda _context: report("Verification"))
@@ -87,4 +87,5 @@ def test_an_install_is_resumed_until_it_is_proven(bench: Bench, monkeypatch: pyt
     last = bench.journal.last_done()
     assert last is not None
     assert last.site == {"name": "bench", "hosts": {"one": {}}}
-    assert last.begun_with.bundle["debian"] == "2026-11-20"
+    assert last.begun_with.bundle == {"id": "b1", "debian": "2026-11-20"}
+    assert (last.begun_with.release, last.begun_with.commit) == ("9.9.9", "1368137")

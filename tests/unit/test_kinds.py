@@ -58,7 +58,7 @@ def test_an_unfinished_upgrade_blocks_an_install(start_over: bool) -> None:
     with pytest.raises(ConfigurationError) as refused:
         decide(unfinished("upgrade"), wanted(INSTALL, start_over=start_over), kinds=ALL)
     assert refused.value.message == (
-        "the upgrade begun 2026-11-24 22:15 UTC is not finished; install has to wait for it"
+        "the upgrade begun 2026-11-24 22:15 UTC by release 0.3.0 is not finished; install has to wait for it"
     )
     assert refused.value.hint == "finish it with: ./install upgrade --inventory clinic"
 
@@ -81,6 +81,6 @@ def test_a_kind_of_a_newer_release_is_left_to_that_release() -> None:
 def test_who_only_looks_is_told_in_one_line() -> None:
     assert notice(None) == ""
     assert notice(unfinished("upgrade")) == (
-        "the upgrade begun 2026-11-24 22:15 UTC is not finished (0 of 2 stages done);"
+        "the upgrade begun 2026-11-24 22:15 UTC by release 0.3.0 is not finished (0 of 2 stages done);"
         " resume it with: ./install upgrade --inventory clinic"
     )

@@ -108,6 +108,8 @@ def _tell(
     """What can be said of every bundle."""
     facts: dict[str, Any] = {
         "bundle": str(folder),
+        "release": manifest.release or "0.1",
+        "id": manifest.identity,
         "debian": manifest.snapshot.date().isoformat(),
         "signed_with": manifest.bundle_key,
         "packages": len(manifest.packages),

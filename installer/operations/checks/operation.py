@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from installer.bundle import inspect
@@ -12,10 +13,11 @@ from installer.pki import AUTHORITY_FILE, issue_client
 from installer.preflight import run as run_preflight
 from installer.report.page import write
 from installer.services.health.subject import Subject
+from installer.stages.journal import Journal
 from installer.verify import run as run_verification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from installer.operations.context import OperationContext
@@ -27,13 +29,21 @@ _FAILED: Final = "failed"
 
 def preflight(context: OperationContext) -> Report:
     """Are the hosts fit? Asks them, changes nothing."""
-    return run_preflight(context.site, manifests=context.manifests, ssh=context.ssh, report=context.terminal.say)
+    report = run_preflight(context.site, manifests=context.manifests, ssh=context.ssh, report=context.terminal.say)
+    return _named(report, {"Sitewright": str(context.release)})
 
 
 def verify(context: OperationContext) -> Report:
     """Does the site do what it must? Asked from the user's side."""
     with subject_of(context) as subject:
-        return run_verification(subject, report=context.terminal.say)
+        report = run_verification(subject, report=context.terminal.say)
+    bundle = inspect(context.bundle).describe()
+    return _named(report, {"Sitewright": str(context.release), **{f"bundle's {part}": bundle[part] for part in bundle}})
+
+
+def _named(report: Report, release: Mapping[str, str]) -> Report:
+    """The report with the release it was made by, before all other facts."""
+    return replace(report, facts={"Release": dict(release), **report.facts})
 
 
 def require(context: OperationContext, report: Report, *, kind: str, everything: bool = False) -> Path:
@@ -70,7 +80,8 @@ def require(context: OperationContext, report: Report, *, kind: str, everything:
 @contextmanager
 def subject_of(context: OperationContext) -> Iterator[Subject]:
     """The site as a verification sees it, with a certificate that is gone when the block ends."""
-    packages = {entry.name: entry.version for entry in inspect(context.bundle).packages}
+    manifest = inspect(context.bundle)
+    packages = {entry.name: entry.version for entry in manifest.packages}
     passphrase = context.secrets["ca_passphrase"]
     given = context.site.certificates_directory
     roots = None if given is None else given / AUTHORITY_FILE
@@ -84,7 +95,17 @@ def subject_of(context: OperationContext) -> Iterator[Subject]:
             client_key=client.key,
             ssh=context.ssh,
             packages=packages,
+            release=_release_of(context),
         )
+
+
+def _release_of(context: OperationContext) -> dict[str, str]:
+    """What the hosts should say of themselves, as the journal has it of the operation that worked on them last."""
+    known = {"site": context.site.name}
+    last = Journal(context.state / "journal.jsonl").last()
+    if last is not None and last.begun_with.release:
+        known |= {"release": last.begun_with.release, "bundle": last.begun_with.bundle.get("id", "")}
+    return known
 
 
 def run_alone(context: OperationContext) -> None:

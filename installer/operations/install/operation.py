@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from installer.bundle.build import keys_folder
@@ -12,7 +11,6 @@ from installer.operations.checks import operation as checks
 from installer.operations.staged import Material, StagedOperation, carry_out
 from installer.playbooks.results import DONE, FAILED
 from installer.stages import kinds
-from installer.stages.digests import short
 from installer.stages.install import INSTALL
 from installer.stages.journal import Input
 
@@ -50,10 +48,8 @@ def bundle_material(context: OperationContext) -> Material:
     """
     context.terminal.step(f"Checking the bundle {context.bundle}")
     manifest = verify_bundle(context)
-    identity = short(hashlib.sha256(manifest.to_bytes()).hexdigest())
     return Material(
-        inputs={"bundle": Input(digest=identity, about=str(context.bundle))},
-        bundle={"id": identity, "debian": manifest.snapshot.date().isoformat()},
+        inputs={"bundle": Input(digest=manifest.identity, about=str(context.bundle))}, bundle=manifest.describe()
     )
 
 

@@ -42,6 +42,7 @@ class Subject:
         client_key: Its key.
         ssh: Host name to the argv prefix that runs a command there.
         packages: Package name to the version the bundle carries.
+        release: What the hosts must say in /etc/sitewright/release; a part that is not known is left out.
     """
 
     site: Mapping[str, Any]
@@ -52,6 +53,7 @@ class Subject:
     client_key: Path
     ssh: Mapping[str, Sequence[str]]
     packages: Mapping[str, str]
+    release: Mapping[str, str]
 
     @property
     def name(self) -> str:

@@ -27,6 +27,13 @@ def test_marker_names_the_site_for_preflight(host: Host) -> None:
     assert host.file("/etc/sitewright/site").content_string.startswith("molecule-base")
 
 
+def test_release_and_bundle_are_named(host: Host) -> None:
+    said = dict(line.split("=") for line in host.file("/etc/sitewright/release").content_string.splitlines())
+    assert said["site"] == "molecule-base"
+    assert said["release"][0].isdigit()
+    assert len(said["bundle"]) == 16
+
+
 def test_journal_is_kept_within_its_limit_by_the_running_journald(host: Host) -> None:
     settings = "/etc/systemd/journald.conf.d/sitewright.conf"
     assert host.file(settings).contains("SystemMaxUse=1024M")
