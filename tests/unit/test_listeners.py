@@ -32,6 +32,7 @@ def _model(folder: Path, ports: list[int]) -> CheckResult:
         client_key=folder,
         ssh={"db1": way},
         packages={},
+        release={},
     )
     return listeners._only_the_model(subject, subject.host("db1"))
 
