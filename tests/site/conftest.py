@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from installer.controller.paths import Paths
+
 ROOT = Path(__file__).resolve().parents[2]
-INSTALL_SECONDS = 25 * 60
+INSTALL_SECONDS = 15 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,11 @@ class Operator:
     """Somebody at the controller, working on one site's rehearsal."""
 
     site: str
+
+    @property
+    def state(self) -> Path:
+        """The rehearsal's journal, secrets, certificates and evidence, where the product keeps them."""
+        return Paths.from_environment().rehearsal(self.site)
 
     def argv(self, *words: str) -> list[str]:
         """The command line as the README gives it."""

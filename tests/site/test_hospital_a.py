@@ -59,11 +59,9 @@ def installed(operator: Operator) -> dict[str, Any]:
     return {**result, "argv": watcher.seen}
 
 
-def vault_values(site: str) -> dict[str, str]:
+def vault_values(operator: Operator) -> dict[str, str]:
     """The rehearsal's own secrets, read as an operator would."""
-    folder = ROOT / ".sitewright" / "rehearsal" / site
-    vault = next(folder.rglob("vault.yml"))
-    password = next(path for path in folder.rglob("*vault*password*") if path.is_file())
+    vault, password = operator.state / "vault.yml", operator.state / "vault-password"
     ended = subprocess.run(
         [ROOT / ".sitewright" / "venv" / "bin" / "ansible-vault", "view", "--vault-password-file", password, vault],
         capture_output=True,
@@ -111,8 +109,8 @@ def test_database_streams_synchronously_and_only_over_tls(operator: Operator, in
 
 
 def test_user_reaches_the_engine_through_the_virtual_ip(operator: Operator, installed: dict[str, Any]) -> None:
-    password = vault_values("hospital-a")["vault_engine_probe_password"]
-    ca = next((ROOT / ".sitewright" / "rehearsal" / "hospital-a").rglob("ca.crt"))
+    password = vault_values(operator)["vault_engine_probe_password"]
+    ca = operator.state / "pki" / "ca.crt"
     name = "workflow.hospital-a.internal"
     base = ["curl", "--silent", "--show-error", "--cacert", str(ca), "--resolve", f"{name}:443:10.20.0.10"]
     url = f"https://{name}/engine-rest/engine"
@@ -129,7 +127,7 @@ def test_user_reaches_the_engine_through_the_virtual_ip(operator: Operator, inst
 
 
 def test_evidence_holds_every_proof(operator: Operator, installed: dict[str, Any]) -> None:
-    evidence = json.loads(next((ROOT / ".sitewright" / "rehearsal" / "hospital-a").rglob("evidence.json")).read_text())
+    evidence = json.loads((operator.state / "evidence" / "evidence.json").read_text())
     assert evidence["ok"] is True
     checks = {result["check"] for result in evidence["results"] if result["verdict"] == "passed"}
     assert checks >= {
@@ -147,26 +145,26 @@ def test_evidence_holds_every_proof(operator: Operator, installed: dict[str, Any
         "listeners.model",
         "packages.versions",
     }
-    page = next((ROOT / ".sitewright" / "rehearsal" / "hospital-a").rglob("evidence.html")).read_text()
+    page = (operator.state / "evidence" / "evidence.html").read_text()
     assert all(
         result["measured"].split()[0][:8] in page for result in evidence["results"] if result["verdict"] == "passed"
     )
 
 
 def test_no_secret_is_anywhere_it_can_be_read(operator: Operator, installed: dict[str, Any]) -> None:
-    values = vault_values("hospital-a")
+    values = vault_values(operator)
     canaries = [value.encode() for value in values.values() if len(value) >= 8]
     assert len(canaries) >= 15
     assert len(installed["argv"]) > 500
     assert [words[:80] for words in installed["argv"] if any(canary in words for canary in canaries)] == []
     state = ROOT / ".sitewright"
-    own = [path for path in (state / "rehearsal" / "hospital-a").iterdir() if path.name != "hosts"]
+    own = [path for path in operator.state.iterdir() if path.name != "hosts"]
     below = [file for path in own for file in path.rglob("*")]
     inside = [path for path in [*own, *below, *state.glob("*.log")] if path.is_file() and not path.is_symlink()]
     assert len(inside) > 20
     assert [str(path) for path in inside if any(canary in path.read_bytes() for canary in canaries)] == []
     for host in HOSTS:
-        root = state / "rehearsal" / "hospital-a" / "hosts" / host / "upper"
+        root = operator.state / "hosts" / host / "upper"
         world_readable = subprocess.run(
             ["find", root, "-ignore_readdir_race", "-xdev", "-type", "f", "-perm", "-004", "-size", "-4M", "-print0"],
             capture_output=True,
