@@ -15,7 +15,7 @@ from installer.controller.logins import close_logins, sockets_folder
 from installer.controller.release import read_release
 from installer.errors import BundleError
 from installer.manifests import load_manifests
-from installer.pki import Wanted, certificates_wanted, ensure_authority, read_given
+from installer.pki import Wanted, certificates_wanted, ensure_authority, read_custom
 from installer.playbooks.runner import Runner, RunnerSettings, mitogen_available
 from installer.preflight import CHECKS
 from installer.rehearsal.access import ssh_argv
@@ -121,7 +121,7 @@ def opened(request: Request, paths: Paths, terminal: Terminal) -> Iterator[Opera
     secrets = _secrets(vault, password, manifests, terminal)
     terminal.hide(redactions(secrets.values()))
     ensure_authority(state / "pki", secrets["ca_passphrase"], name=site.name)
-    _check_given_certificates(site, manifests)
+    _check_custom_certificates(site, manifests)
     bundle, release = (request.bundle or paths.bundle).absolute(), read_release(paths.root)
     extra = {
         "sitewright_bundle_dir": str(bundle),
@@ -226,8 +226,8 @@ def _secrets(vault: Path, password: str, manifests: Mapping[str, RoleManifest], 
     return {name.removeprefix(VAULT_PREFIX): str(value) for name, value in values.items()}
 
 
-def _check_given_certificates(site: Site, manifests: Mapping[str, RoleManifest]) -> None:
-    """Look at the hospital's own certificates, when it gives some."""
+def _check_custom_certificates(site: Site, manifests: Mapping[str, RoleManifest]) -> None:
+    """Look at custom certificates, when the site has some."""
     if site.certificates_directory is None:
         return
 
@@ -239,4 +239,4 @@ def _check_given_certificates(site: Site, manifests: Mapping[str, RoleManifest])
         }
         for host in site.hosts
     }
-    read_given(site.certificates_directory, wanted)
+    read_custom(site.certificates_directory, wanted)

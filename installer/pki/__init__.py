@@ -3,7 +3,7 @@
 from installer.manifests.certificates import Wanted, certificates_wanted
 from installer.pki.authority import Authority, AuthorityError, ensure_authority, open_authority
 from installer.pki.client import ClientCertificate, issue_client
-from installer.pki.given import AUTHORITY_FILE, read_given
+from installer.pki.custom import AUTHORITY_FILE, read_custom
 
 __all__ = [
     "AUTHORITY_FILE",
@@ -15,5 +15,5 @@ __all__ = [
     "ensure_authority",
     "issue_client",
     "open_authority",
-    "read_given",
+    "read_custom",
 ]

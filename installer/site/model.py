@@ -96,7 +96,7 @@ class Site:
         waivers: Checks that may fail.
         applications: What the site's applications say, plain, by name.
         shared: Role variables that others read and all hosts of a role agree on, defaults included.
-        certificates_directory: The hospital's own certificates, or None for the private CA.
+        certificates_directory: Custom certificates, or None for the private CA.
         sources: Where each key of `sitewright:` was written.
     """
 

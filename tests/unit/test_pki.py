@@ -31,7 +31,7 @@ from installer.pki import (
     ensure_authority,
     issue_client,
     open_authority,
-    read_given,
+    read_custom,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -237,7 +237,7 @@ class Hospital:
     def refusal(self) -> str:
         """What is said about the folder."""
         with pytest.raises(DocumentError) as caught:
-            read_given(self.folder, {"db1": {"postgresql": WANTED}})
+            read_custom(self.folder, {"db1": {"postgresql": WANTED}})
         return f"{caught.value.message}\n{caught.value.hint}"
 
 
@@ -277,7 +277,7 @@ def hospital(tmp_path: Path) -> Hospital:
 
 
 def test_the_hospitals_own_certificates_are_taken_with_chain_and_key(hospital: Hospital) -> None:
-    given = read_given(hospital.folder, {"db1": {"postgresql": WANTED}})
+    given = read_custom(hospital.folder, {"db1": {"postgresql": WANTED}})
     pair = given.pairs["db1"]["postgresql"]
     assert pair.certificate.count("BEGIN CERTIFICATE") == 2
     assert "BEGIN PRIVATE KEY" in pair.key
@@ -287,7 +287,7 @@ def test_the_hospitals_own_certificates_are_taken_with_chain_and_key(hospital: H
 def test_one_pair_per_host_serves_all_its_services(hospital: Hospital) -> None:
     for file in (hospital.certificate, hospital.key):
         file.rename(file.with_stem("host"))
-    given = read_given(hospital.folder, {"db1": {"postgresql": WANTED, "backup": WANTED}})
+    given = read_custom(hospital.folder, {"db1": {"postgresql": WANTED, "backup": WANTED}})
     assert given.pairs["db1"]["postgresql"] == given.pairs["db1"]["backup"]
 
 

@@ -1,4 +1,4 @@
-"""The hospital's own certificates, checked on the controller before any host is touched."""
+"""Custom certificates (the hospital's own), checked on the controller before any host is touched."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Given:
     pairs: Mapping[str, Mapping[str, GivenPair]]
 
 
-def read_given(
+def read_custom(
     directory: Path,
     wanted: Mapping[str, Mapping[str, Wanted]],
     *,

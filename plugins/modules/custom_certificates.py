@@ -1,10 +1,10 @@
 #!/usr/bin/python
-"""The hospital's own certificates, read and checked on the controller."""
+"""Custom certificates, read and checked on the controller."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: given_certificates
+module: custom_certificates
 short_description: Check the hospital's certificates before any host is touched
 description:
   - Runs on the controller with the installer's own Python and changes nothing.
@@ -28,7 +28,7 @@ author:
 
 EXAMPLES = r"""
 - name: Given | Check the hospital's certificates
-  given_certificates:
+  custom_certificates:
     directory: /root/inventories/hospital-a/certificates
     wanted: {db1: {postgresql: {dns_names: [db1], ip_addresses: [], usages: [server]}}}
   delegate_to: localhost
@@ -56,7 +56,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from installer.errors import InstallerError
-from installer.pki import Wanted, read_given
+from installer.pki import Wanted, read_custom
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
         for host, services in module.params["wanted"].items()
     }
     try:
-        given = read_given(Path(module.params["directory"]), wanted, spare_days=module.params["spare_days"])
+        given = read_custom(Path(module.params["directory"]), wanted, spare_days=module.params["spare_days"])
     except InstallerError as error:
         module.fail_json(msg=f"{error.message}; {error.hint}")
     module.exit_json(
