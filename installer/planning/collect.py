@@ -130,12 +130,24 @@ def _fields(detail: Mapping[str, Any], task: str) -> Iterator[dict[str, Any]]:
             yield {"kind": "service", "name": unit["name"], "new": _STATES[unit["action"]]}
     if plan:
         return
+    for words in _words(detail):
+        yield {"kind": "object", "name": words}
     for package in detail.get("missing") or ():
         yield {"kind": "package", "name": str(package), "new": "installed"}
     diffs = detail.get("diff") or ()
     for diff in [diffs] if isinstance(diffs, dict) else diffs:
         if any(diff.get(key) for key in ("before", "after", "prepared")):
             yield _of_builtin(diff, task)
+
+
+def _words(detail: Mapping[str, Any]) -> Iterator[str]:
+    """What a module says in words: what it would do, or why."""
+    for key in ("changes", "reasons", "reason"):
+        said = detail.get(key) or ()
+        if isinstance(said, dict):
+            yield from (f"{name}: {reason}" for name, reason in said.items())
+        else:
+            yield from (str(one) for one in ([said] if isinstance(said, str) else said))
 
 
 def _of_builtin(diff: Mapping[str, Any], task: str) -> dict[str, Any]:

@@ -33,6 +33,8 @@ def lines_of(plan: Plan) -> Iterator[str]:
 
 def _change(change: Change) -> Iterator[str]:
     yield f"  {change.kind:<11} {change.title}"
+    if change.note == "new":
+        return  # a bare host would fill pages
     shown = change.lines[:_MOST_LINES]
     yield from (f"{_INDENT}{line}" for line in shown)
     if len(change.lines) > len(shown):

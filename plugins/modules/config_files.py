@@ -100,14 +100,12 @@ def told(entry: dict[str, Any], before: str | None, show: str) -> dict[str, Any]
     change: dict[str, Any] = {"kind": "file", "name": entry["path"]}
     if show == "nothing":
         return {**change, "note": "new, content hidden" if before is None else "changed, hidden"}
-    if before is None:
-        return {**change, "note": "new"}
-    old, new = before.splitlines(), entry["content"].splitlines()
+    old, new = (before or "").splitlines(), entry["content"].splitlines()
     lines = list(difflib.unified_diff(old, new, lineterm="", n=0))[2:]
     lines = [line for line in lines if not line.startswith("@@")]
     if show == "masked":
         lines = [masked(line) for line in lines]
-    return {**change, "lines": lines, "note": "" if lines else "end of the last line"}
+    return {**change, "lines": lines, "note": "new" if before is None else "" if lines else "end of the last line"}
 
 
 def validated(module: AnsibleModule, entry: dict[str, Any], text: str) -> Path:
