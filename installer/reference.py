@@ -12,6 +12,8 @@ from installer.preflight.catalog import CHECKS
 from installer.services import known_services
 from installer.services.hosts import explain
 from installer.site.role_variables import read_role_variables
+from installer.stages.graph import plays
+from installer.stages.install import INSTALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -155,6 +157,11 @@ def sizing_page(services: Mapping[str, Service]) -> str:
         for name, service in services.items()
         for each in service.metrics
     ]
+    units = [
+        [name, each.called, each.restart.effect, each.alone.effect, each.reload.effect]
+        for name, service in services.items()
+        for each in service.units
+    ]
     return (
         f"# Services and what they claim\n\n{_GENERATED}\n\n"
         "Memory, in MB: every service of a host has its floor; what is left is shared in proportion to the weights, up "
@@ -166,6 +173,8 @@ def sizing_page(services: Mapping[str, Service]) -> str:
         + "".join(_settings(service) for service in services.values())
         + "\n## Kernel settings\n\nThe last column holds where services of one host contradict each other.\n\n"
         + table(["Key", "Value", "Wanted by", "Contested"], kernel)
+        + "\n## What a restart interrupts\n\n`plan` names it; [measured](decisions/plan.md) on rehearsal hosts.\n\n"
+        + table(["Service", "Unit", "Restart, host by host", "Restart of the only one", "Reload"], units)
         + "\n## Metrics worth watching\n\n"
         + table(["Service", "Metric", "Where", "What it tells"], metrics)
     )
@@ -197,6 +206,19 @@ def roles_page(root: Path) -> str:
     return "".join(parts)
 
 
+def site_playbook(root: Path) -> str:
+    """The playbook of the whole platform: every stage's playbook, in order."""
+    parts = [
+        "---\n# The whole platform, stage by stage, for those who run Ansible by hand; `./install` runs the same\n"
+        "# playbooks, at the same time where they do not need each other, and keeps a journal of them.\n"
+        "# Made by `python -m installer.reference`.\n"
+    ]
+    for stage in INSTALL.stages:
+        name = plays(stage.path(root))[0]["name"]
+        parts.append(f"- name: {name}\n  ansible.builtin.import_playbook: {stage.playbook}\n")
+    return "".join(parts)
+
+
 def pages(root: Path = ROOT) -> dict[Path, str]:
     """Every generated page by its path."""
     manifests = load_manifests(root)
@@ -207,6 +229,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         root / "docs" / "checks.md": checks_page(),
         root / "docs" / "roles.md": roles_page(root),
         root / "docs" / "sizing.md": sizing_page(known_services()),
+        root / "playbooks" / "site.yml": site_playbook(root),
     }
 
 

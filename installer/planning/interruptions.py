@@ -81,7 +81,7 @@ def conclude(
     running: dict[str, set[str]] = {}
     for use in found:
         if use.active:
-            running.setdefault(effects_of(use.unit).service, set()).add(use.host)
+            running.setdefault(effects_of(use.unit).called, set()).add(use.host)
     concluded = [
         interruption
         for unit, by_host in acts.items()
@@ -117,11 +117,11 @@ def _interruptions(
     for what in sorted({what for what, _ in by_host.values()}, key=_STRENGTH.index, reverse=True):
         treated = [host for host in hosts if host in by_host and by_host[host][0] == what]
         treated.sort(key=lambda host: host == last)
-        one_host = len(running.get(effects.service, ())) <= 1
+        one_host = len(running.get(effects.called, ())) <= 1
         act = effects.reload if what == "reload" else effects.alone if one_host else effects.restart
         why = [reason for host in treated for reason in by_host[host][1]]
         yield Interruption(
-            service=effects.service,
+            service=effects.called,
             what=what,
             hosts=tuple(treated),
             why=tuple(dict.fromkeys(why)),

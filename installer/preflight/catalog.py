@@ -18,7 +18,7 @@ CHECKS: Final[dict[str, str]] = {
     "memory.budget": "the services of a host together fit into its memory",
     "disk.size": "size of the volume under each data directory",
     "disk.ssd": "data directories are not on spinning disks",
-    "disk.fsync": "99th percentile of a synchronous write under PostgreSQL, etcd, RabbitMQ and Redis",
+    "disk.fsync": "99th percentile of a synchronous write under the services that wait for it",
     "clock.offset": "the host's clock agrees with the controller's",
     "clock.daemon": "no second time daemon beside chrony",
     "clock.timezone": "time zone of the site",

@@ -8,7 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from installer.services.formulas import jvm, pools
-from installer.services.model import ConnectionClaim, MemoryClaim, Metric, Service, Situation, TunedSetting
+from installer.services.model import (
+    Act,
+    ConnectionClaim,
+    InstallStage,
+    MemoryClaim,
+    Metric,
+    Service,
+    Situation,
+    TunedSetting,
+    Unit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +75,15 @@ SERVICE: Final = Service(
     name=NAME,
     purpose="The process engine, one Java process a host",
     group="engine",
+    stage=InstallStage(name="engine", needs=("database",)),
+    units=(
+        Unit(
+            name=r"engine\.service",
+            called="process engine",
+            restart=Act(effect="the other engine answers; a request may take up to 8 s or, seldom, fail", seconds=8),
+            alone=Act(effect="about 40 s without the engine", seconds=40),
+        ),
+    ),
     memory=MemoryClaim(
         floor_mb=jvm.process_mb(jvm.SMALL_HEAP_FLOOR_MB),
         weight=8,

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer.services.model import GroupRule, HealthCheck, MemoryClaim, Metric, Service
+from installer.services.model import Act, GroupRule, HealthCheck, InstallStage, MemoryClaim, Metric, Service, Unit
 
 SERVICE: Final = Service(
     name="etcd",
     purpose="Which database is the primary, by vote",
     group="etcd",
     members=GroupRule(voters=True),
+    stage=InstallStage(name="etcd", needs=("base",)),
+    units=(
+        Unit(
+            name=r"etcd\.service",
+            called="etcd",
+            restart=Act(effect="the majority goes on"),
+            alone=Act(effect="about 3 s without etcd; the database goes on"),
+        ),
+    ),
     # It maps its whole database, which etcd's documentation keeps at 2 GB unless asked for more.
     memory=MemoryClaim(floor_mb=256, weight=1, ceiling_mb=2048),
     health=(HealthCheck(name="etcd", module="installer.services.health.etcd"),),

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer.services.model import MemoryClaim, Service
+from installer.services.model import Act, InstallStage, MemoryClaim, Service, Unit
 
 SERVICE: Final = Service(
     name="gateway",
     purpose="NGINX and keepalived: the public address",
     group="gateway",
+    stage=InstallStage(name="gateway", needs=("base",)),
+    units=(
+        Unit(
+            name=r"gateway\.service",
+            called="NGINX",
+            restart=Act(effect="the virtual address moves, up to 3 s without answers", seconds=3),
+            alone=Act(effect="about 2 s without answers", seconds=2),
+            reload=Act(effect="no connection is closed"),
+        ),
+        Unit(
+            name=r"keepalived\.service",
+            called="keepalived",
+            restart=Act(effect="the virtual address moves, up to 3 s without answers", seconds=3),
+            alone=Act(effect="about 3 s without the virtual address", seconds=3),
+            reload=Act(effect="the virtual address stays"),
+        ),
+    ),
     memory=MemoryClaim.fixed(64),
 )

@@ -112,6 +112,54 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstallStage:
+    """The stage of an install that sets a service up, with the playbook `playbooks/install-<name>.yml`.
+
+    Attributes:
+        name: Name of the stage.
+        needs: Stages that must be done before.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What is noticed of a restart or a reload.
+
+    Attributes:
+        effect: What users notice.
+        seconds: About how long; 0 for not at all.
+    """
+
+    effect: str
+    seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A systemd unit of a service, and what is noticed when it restarts or reloads.
+
+    Attributes:
+        name: Its name, as a regular expression that must match the whole of it.
+        called: What an operator calls it.
+        restart: Noticed of a restart of all hosts, one after the other.
+        alone: Noticed of a restart when only one host runs the service.
+        reload: Noticed of a reload.
+    """
+
+    name: str
+    called: str
+    restart: Act
+    alone: Act
+    reload: Act = Act(effect="nothing is interrupted")
+
+
+UNNOTICED: Final = Act(effect="no user notices")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCheck:
     """A question to a running service that changes nothing; `verify` and `status` ask it.
 
@@ -148,6 +196,8 @@ class Service:
         purpose: What it is, in a few words for an operator.
         group: Inventory group whose hosts run it, or `all`.
         members: What the site model demands of that group.
+        stage: The stage of an install that sets it up, if it has one of its own.
+        units: Its systemd units; the plan says of each what its restart interrupts.
         memory: What it wants of its host's memory.
         large: Its hosts are held to the large thresholds of preflight: cores, memory, disk.
         overcommits: It reserves more address space than it uses (a Java or Erlang machine, a fork), so the kernel
@@ -164,6 +214,8 @@ class Service:
     purpose: str
     group: str
     members: GroupRule = field(default_factory=GroupRule)
+    stage: InstallStage | None = None
+    units: tuple[Unit, ...] = ()
     memory: MemoryClaim
     large: bool = False
     overcommits: bool = False

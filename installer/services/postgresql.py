@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Final
 from installer.services import known_services
 from installer.services.formulas import postgresql as formulas
 from installer.services.model import (
+    Act,
     HealthCheck,
+    InstallStage,
     KernelSetting,
     MemoryClaim,
     Metric,
     Service,
     Situation,
     TunedSetting,
+    Unit,
 )
 
 if TYPE_CHECKING:
@@ -74,6 +77,16 @@ SERVICE: Final = Service(
     name=NAME,
     purpose="PostgreSQL under Patroni: the database",
     group="postgresql",
+    stage=InstallStage(name="database", needs=("etcd",)),
+    units=(
+        Unit(
+            name=r"patroni\.service",
+            called="PostgreSQL",
+            restart=Act(effect="about 5 s without writes while the synchronous standby takes over", seconds=5),
+            alone=Act(effect="about 15 s without the database", seconds=15),
+            reload=Act(effect="connections stay open"),
+        ),
+    ),
     memory=MemoryClaim(floor_mb=448, weight=8),
     large=True,
     settings=_settings,

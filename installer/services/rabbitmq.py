@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from installer.services.model import (
+    UNNOTICED,
+    Act,
     GroupRule,
     HealthCheck,
+    InstallStage,
     MemoryClaim,
     Metric,
     Service,
     Situation,
     TunedSetting,
+    Unit,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +55,16 @@ SERVICE: Final = Service(
     purpose="RabbitMQ: the message broker",
     group="rabbitmq",
     members=GroupRule(voters=True),
+    stage=InstallStage(name="broker", needs=("base",)),
+    units=(
+        Unit(
+            name=r"rabbitmq-server\.service",
+            called="RabbitMQ",
+            restart=Act(effect="clients of a node connect to another, about 1 s each", seconds=1),
+            alone=Act(effect="about 20 s without the broker", seconds=20),
+        ),
+        Unit(name=r"epmd\.socket", called="RabbitMQ's port mapper", restart=UNNOTICED, alone=UNNOTICED),
+    ),
     # A node with the management plugin uses about 150 MB while it idles; a watermark below that would block every
     # publisher from the start.
     memory=MemoryClaim(floor_mb=256, weight=2, ceiling_mb=8192),

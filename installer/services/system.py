@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from installer.services.allocation import SYSTEM
-from installer.services.model import ALL_HOSTS, MemoryClaim, Metric, Service
+from installer.services.model import ALL_HOSTS, UNNOTICED, MemoryClaim, Metric, Service, Unit
 
 SERVICE: Final = Service(
     name=SYSTEM,
     purpose="Operating system and page cache",
     group=ALL_HOSTS,
+    units=(
+        Unit(name=r"systemd-journald\.service", called="journal", restart=UNNOTICED, alone=UNNOTICED),
+        Unit(name=r"systemd-sysctl\.service", called="kernel settings", restart=UNNOTICED, alone=UNNOTICED),
+        Unit(name=r"chrony\.service", called="clock", restart=UNNOTICED, alone=UNNOTICED),
+    ),
     # systemd, journald, sshd, chrony and room for Ansible's modules; what it gets beyond that is page cache.
     memory=MemoryClaim(floor_mb=192, weight=1),
     metrics=(

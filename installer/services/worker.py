@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer.services.model import MemoryClaim, Service
+from installer.services.model import Act, InstallStage, MemoryClaim, Service, Unit
 
 SERVICE: Final = Service(
     name="worker",
     purpose="The applications' external-task workers",
     group="worker",
+    stage=InstallStage(
+        name="worker",
+        needs=(
+            "models",
+            "cache",
+            "broker",
+        ),
+    ),
+    units=(
+        Unit(
+            name=r"sitewright-worker@.*\.service",
+            called="workers",
+            restart=Act(effect="tasks in hand are finished first, the others go on"),
+            alone=Act(effect="tasks in hand are finished first, new ones wait some seconds"),
+        ),
+    ),
     memory=MemoryClaim.fixed(320),
 )

@@ -1,35 +1,56 @@
-"""The stages of an install. A new service adds a line here."""
+"""The stages of an install: those of the services, and the few that belong to none."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from installer.services import known_services
 from installer.stages.graph import Graph, Stage
 
-INSTALL: Final = Graph(
-    "install",
-    (
-        Stage(name="facts", playbook="install-facts.yml", always=True),
-        Stage(name="certificates", playbook="install-certificates.yml"),
-        Stage(
-            name="repository",
-            playbook="install-repository.yml",
-            needs=("certificates",),
-            interrupts=("repository",),
-        ),
-        Stage(name="base", playbook="install-base.yml", needs=("repository",)),
-        Stage(name="etcd", playbook="install-etcd.yml", needs=("base",), interrupts=("etcd",)),
-        Stage(name="database", playbook="install-database.yml", needs=("etcd",), interrupts=("postgresql",)),
-        Stage(name="cache", playbook="install-cache.yml", needs=("base",), interrupts=("redis",)),
-        Stage(name="broker", playbook="install-broker.yml", needs=("base",), interrupts=("rabbitmq",)),
-        Stage(name="engine", playbook="install-engine.yml", needs=("database",), interrupts=("engine",)),
-        Stage(name="gateway", playbook="install-gateway.yml", needs=("base",), interrupts=("gateway",)),
-        Stage(name="models", playbook="install-models.yml", needs=("engine", "gateway")),
-        Stage(
-            name="worker",
-            playbook="install-worker.yml",
-            needs=("models", "cache", "broker"),
-            interrupts=("worker",),
-        ),
-    ),
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_OF_NO_SERVICE: Final = (
+    Stage(name="facts", playbook="install-facts.yml", always=True),
+    Stage(name="certificates", playbook="install-certificates.yml"),
+    Stage(name="base", playbook="install-base.yml", needs=("repository",)),
+    Stage(name="models", playbook="install-models.yml", needs=("engine", "gateway")),
 )
+
+
+def _of_services() -> list[Stage]:
+    return [
+        Stage(
+            name=service.stage.name,
+            playbook=f"install-{service.stage.name}.yml",
+            needs=service.stage.needs,
+            interrupts=(service.name,),
+        )
+        for service in known_services().values()
+        if service.stage is not None
+    ]
+
+
+def in_order(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """Stages behind those they need; of those that could come next, what most has to wait for comes first.
+
+    What needs a stage that does not exist, or itself, comes last; `Graph.check` refuses it.
+    """
+    waiting = {stage.name: stage for stage in stages}
+    waits = {name: [other for other in waiting.values() if name in other.needs] for name in waiting}
+
+    def length(name: str, seen: frozenset[str] = frozenset()) -> int:
+        behind = seen | {name}
+        return 1 + max((length(other.name, behind) for other in waits[name] if other.name not in behind), default=0)
+
+    lengths = {name: length(name) for name in waiting}
+    ordered: list[Stage] = []
+    while waiting:
+        done = {stage.name for stage in ordered}
+        ready = [stage for stage in waiting.values() if done.issuperset(stage.needs)] or list(waiting.values())
+        following = min(ready, key=lambda stage: (not stage.always, -lengths[stage.name], stage.name))
+        ordered.append(waiting.pop(following.name))
+    return tuple(ordered)
+
+
+INSTALL: Final = Graph("install", in_order((*_OF_NO_SERVICE, *_of_services())))

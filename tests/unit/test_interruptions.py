@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from installer.planning.effects import EFFECTS, effects_of
+from installer.planning.effects import effects_of
 from installer.planning.interruptions import UnitUse, conclude
 from installer.planning.model import Interruption
 
@@ -114,4 +114,4 @@ def test_an_unknown_unit_is_never_called_harmless() -> None:
 
 def test_every_unit_is_known_once() -> None:
     names = ["patroni.service", "sitewright-worker@4.service", "etcd.service", "gateway.service"]
-    assert all(effects_of(name) in EFFECTS for name in names)
+    assert all(effects_of(name).called != name for name in names)
