@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["CHECKS", "run"]
 
 REHEARSAL_NOTE: Final = "waived: a rehearsal host shares this controller's cores, memory and disk"
-_STEP_FIXES: Final = {
-    "ssh": "log in by hand with the inventory's user and key; check ansible_host, ansible_user and known_hosts",
-    "sudo": "give the inventory's user sudo without a password",
-    "python": "install python3 on the host",
-    "probe": "this is a defect of the installer: report it with this line",
-}
 
 
 def run(
@@ -68,9 +62,7 @@ def _results(
 ) -> list[CheckResult]:
     """Every host's own measurements, then what hosts found out about each other."""
     report(f"preflight: asking {len(site['hosts'])} hosts")
-    before = time.time()
     answers = probes.ask({host: _order(site, manifests, host) for host in site["hosts"]})
-    span = (before, time.time())
     results: list[CheckResult] = []
     facts: dict[str, Mapping[str, Any]] = {}
     for host, answer in answers.items():
@@ -79,7 +71,7 @@ def _results(
             continue
         facts[host] = answer.data
         ports = [port.port for port in network.ports_of(site, manifests, host)]
-        results += evaluate(answer.data, Expectation(site=site, host=host, ports=ports, time_span=span))
+        results += evaluate(answer.data, Expectation(site=site, host=host, ports=ports, time_span=answer.asked))
     if len(facts) > 1:
         report(f"preflight: {len(facts)} hosts try each other")
         results += network.check(site, manifests, probes, facts)
@@ -127,5 +119,5 @@ def _unasked(answer: hosts.Answer) -> CheckResult:
         measured=answer.error,
         wanted="an answer",
         verdict=Verdict.FAILED,
-        fix=_STEP_FIXES[answer.step],
+        fix=hosts.STEP_FIXES[answer.step],
     )

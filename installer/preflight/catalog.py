@@ -26,8 +26,8 @@ CHECKS: Final[dict[str, str]] = {
     "ports.free": "the platform's ports are not taken by others",
     "network.address": "the inventory's address is on an interface",
     "network.speed": "speed of that interface",
-    "network.mtu": "full packets reach every other host",
-    "network.reach": "each host reaches its peers on the ports that will be used",
+    "network.mtu": "full packets cross, there and back, between hosts that will talk",
+    "network.reach": "each host reaches those it will talk to, on the ports that will be used",
     "data.existing": "data directories are empty or this site's own",
     "bundle.space": "room for the packages",
 }

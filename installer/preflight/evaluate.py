@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from installer.preflight import thresholds
-from installer.report import CheckResult, passed_if
+from installer.report import CheckResult, listed, passed_if
 from installer.services.hosts import allocation
 
 if TYPE_CHECKING:
@@ -193,8 +193,11 @@ def _names(facts: Mapping[str, Any], expectation: Expectation) -> Iterator[Check
         not wrong,
         check="names.resolve",
         host=expectation.host,
-        measured="; ".join(f"{name} is {found}" for name, found in wrong.items())
-        or f"{known} of {len(facts['names'])} names known, none wrong",
+        **(
+            listed([f"{name} is {found}" for name, found in wrong.items()], total=len(facts["names"]), what="names")
+            if wrong
+            else {"measured": f"{known} of {len(facts['names'])} names known, none wrong"}
+        ),
         wanted="the inventory's addresses (unknown names are written to /etc/hosts)",
         fix="correct the hospital's DNS or the inventory",
     )

@@ -6,8 +6,9 @@ import contextlib
 import json
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,8 +18,16 @@ if TYPE_CHECKING:
 PROBE: Final = Path(__file__).with_name("probe.py")
 SSH_FAILED: Final = 255
 NOT_FOUND: Final = 127
+# Hosts that are asked at the same time: what a controller of two cores serves without making them wait.
+MOST_AT_ONCE: Final = 10
 _TIMEOUT_SECONDS: Final = 60.0
 _END_SECONDS: Final = 5.0
+STEP_FIXES: Final = {
+    "ssh": "log in by hand with the inventory's user and key; check ansible_host, ansible_user and known_hosts",
+    "sudo": "give the inventory's user sudo without a password",
+    "python": "install python3 on the host",
+    "probe": "this is a defect of the installer: report it with this line",
+}
 # The probe's source is the program; its orders come on the lines after it.
 _LOADER: Final = (
     "import sys; n = int(sys.stdin.readline()); s = sys.stdin.read(n);"
@@ -35,12 +44,14 @@ class Answer:
         data: The probe's answer, empty when there was none.
         step: `ssh`, `sudo`, `python` or `probe` when that failed, else empty.
         error: What was said then.
+        asked: Controller's clock before and after, seconds since the epoch.
     """
 
     host: str
     data: Mapping[str, Any] = field(default_factory=dict)
     step: str = ""
     error: str = ""
+    asked: tuple[float, float] = field(default=(0.0, 0.0), compare=False)
 
 
 class Probes:
@@ -66,17 +77,22 @@ class Probes:
         for probe in self._probes.values():
             probe.wait()
 
-    def ask(self, orders: Mapping[str, Mapping[str, Any]]) -> dict[str, Answer]:
-        """Have every host with an order carry it out, side by side.
+    def ask(self, orders: Mapping[str, Mapping[str, Any]], *, at_once: int = MOST_AT_ONCE) -> dict[str, Answer]:
+        """Have every host with an order carry it out, a limited number of them at a time.
 
         Args:
             orders: Host to what its probe shall do.
+            at_once: Most hosts that are at it at the same time.
         """
-        for host in orders.keys() - self._probes.keys():
-            self._probes[host] = _Probe(host, self._ssh[host])
-        with ThreadPoolExecutor(max_workers=max(1, len(orders))) as pool:
-            answers = pool.map(lambda host: self._probes[host].ask(orders[host]), orders)
+        with ThreadPoolExecutor(max_workers=max(1, min(at_once, len(orders)))) as pool:
+            answers = pool.map(lambda host: self._ask(host, orders[host]), orders)
             return {answer.host: answer for answer in answers}
+
+    def _ask(self, host: str, order: Mapping[str, Any]) -> Answer:
+        before = time.time()
+        if host not in self._probes:
+            self._probes[host] = _Probe(host, self._ssh[host])
+        return replace(self._probes[host].ask(order), asked=(before, time.time()))
 
 
 class _Probe:

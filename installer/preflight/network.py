@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from installer.manifests import ALL_HOSTS, CONTROLLER
 from installer.manifests.shared import listeners_of
 from installer.preflight import hosts, thresholds
-from installer.report import CheckResult, passed_if
+from installer.preflight.probe import USUAL_MTU_BYTES
+from installer.report import CheckResult, listed, passed_if
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from installer.manifests import RoleManifest
     from installer.manifests.shared import Listener
@@ -42,8 +43,11 @@ def check(
     probes: hosts.Probes,
     facts: Mapping[str, Mapping[str, Any]],
 ) -> list[CheckResult]:
-    """Open listeners everywhere, then let every host try its peers, both ways."""
+    """Open listeners everywhere, then let every host try those it will talk to, some hosts at a time."""
     names = list(facts)
+    targets = {
+        host: [target for target in targets_of(site, manifests, host) if target["host"] in facts] for host in names
+    }
     listens = {
         host: {
             "do": "listen",
@@ -56,8 +60,9 @@ def check(
     connects = {
         host: {
             "do": "connect",
-            "targets": [target for target in targets_of(site, manifests, host) if target["host"] in facts],
-            "peers": [site["hosts"][other]["address"] for other in names if other != host],
+            "targets": targets[host],
+            # Packets are tried there and back, so it is enough that the one who will call tries them.
+            "peers": sorted({target["address"] for target in targets[host]}),
             "mtu_port": MTU_PORT,
             "mtu": int(facts[host]["interface"]["mtu"] or thresholds.MTU_BYTES),
         }
@@ -65,31 +70,66 @@ def check(
     }
     probes.ask(listens)  # a host that could not listen says so when it is asked to connect
     answers = probes.ask(connects)
-    return [result for host in names for result in _verdicts(host, answers[host], connects[host])]
-
-
-def _verdicts(host: str, answer: hosts.Answer, order: Mapping[str, Any]) -> list[CheckResult]:
-    reached = answer.data.get("reached", [])
-    lost = [f"{each['host']}:{each['port']} {each['error']}" for each in reached if each["error"]]
-    sizes = answer.data.get("mtu", {})
-    small = {peer: size for peer, size in sizes.items() if size < order["mtu"]}
+    known = {site["hosts"][host]["address"]: host for host in site["hosts"]}
     return [
-        passed_if(
-            not answer.step and not lost,
-            check="network.reach",
-            host=host,
-            measured=answer.error or "; ".join(lost) or f"{len(reached)} of {len(reached)} connections",
-            wanted=f"{len(order['targets'])} of {len(order['targets'])} connections",
-            fix="open these ports between the hosts; docs/ports.md lists who talks to whom",
-        ),
-        passed_if(
-            not answer.step and not small,
-            check="network.mtu",
-            host=host,
-            measured=answer.error
-            or "; ".join(f"{size or 'no'} B reach {peer}" for peer, size in small.items())
-            or f"{order['mtu']} B packets reach {len(sizes)} hosts",
-            wanted=f"{order['mtu']} B packets reach {len(order['peers'])} hosts unfragmented",
-            fix="set one MTU on all interfaces and switches between the hosts, or let ICMP 'too big' pass",
-        ),
+        result
+        for host in names
+        for result in (_reach(host, answers[host]), *_mtu(host, answers[host], connects[host], known))
     ]
+
+
+def _reach(host: str, answer: hosts.Answer) -> CheckResult:
+    """Whether every connection a host will make can be made."""
+    common: dict[str, str] = {"check": "network.reach", "host": host, "wanted": "every connection it will make"}
+    if answer.step:
+        return passed_if(False, **common, measured=answer.error, fix=hosts.STEP_FIXES[answer.step])
+    reached = answer.data["reached"]
+    lost = [f"{each['host']}:{each['port']} ({each['error']})" for each in reached if each["error"]]
+    if not lost:
+        return passed_if(True, **common, measured=f"{len(reached)} of {len(reached)} connections")
+    silent = any("no answer" in each["error"] for each in reached)
+    return passed_if(
+        False,
+        **common,
+        **listed(lost, total=len(reached), what="connections failed"),
+        fix="open these ports between the hosts; docs/ports.md lists who talks to whom"
+        + ("; no answer at all is a firewall that drops, or a host that is gone" if silent else ""),
+    )
+
+
+def _mtu(host: str, answer: hosts.Answer, order: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[CheckResult]:
+    """Whether full packets cross: what is too big, and apart from it what nobody answered."""
+    wanted = order["mtu"]
+    common: dict[str, Any] = {"check": "network.mtu", "host": host, "wanted": f"{wanted} B packets cross unfragmented"}
+    if answer.step:
+        yield passed_if(False, **common, measured=answer.error, fix=hosts.STEP_FIXES[answer.step])
+        return
+    sizes = {known[address]: found for address, found in answer.data["mtu"].items()}
+    silent = [peer for peer, found in sizes.items() if not found["answered"]]
+    small = [
+        f"{peer} ({found['size'] or 'fewer than ' + str(min(USUAL_MTU_BYTES))} B{_way(found['got'])})"
+        for peer, found in sizes.items()
+        if found["answered"] and found["size"] < wanted
+    ]
+    if small:
+        yield passed_if(
+            False,
+            **common,
+            **listed(small, total=len(sizes), what=f"hosts: {wanted} B are too big"),
+            fix="set one MTU on all interfaces and switches between the hosts, or let ICMP 'too big' pass",
+        )
+    if silent:
+        yield passed_if(
+            False,
+            **common,
+            **listed(silent, total=len(sizes), what=f"hosts gave no answer in time on UDP port {MTU_PORT}"),
+            fix=f"this says nothing about sizes: let UDP port {MTU_PORT} pass between the hosts during preflight,"
+            " or run it again when they are less busy",
+        )
+    if not small and not silent:
+        yield passed_if(True, **common, measured=f"{wanted} B packets cross to {len(sizes)} hosts and back")
+
+
+def _way(got: str) -> str:
+    """Where a packet that is too big was lost."""
+    return ", lost on the way back" if got == "there" else ""

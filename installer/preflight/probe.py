@@ -7,6 +7,7 @@ no order came for a while, so that no listener is left behind when the controlle
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -24,9 +25,18 @@ from typing import Any, TextIO
 FSYNC_BYTES = 2300  # etcd's own write size, as in its disk guidance
 FSYNC_COUNT = 120
 FSYNC_SECONDS = 2.0
-CONNECT_SECONDS = 3.0
+# The kernel repeats its first packet after 1, 3 and 7 s, so a busy peer is asked four times.
+CONNECT_SECONDS = 8.0
 GREETING = b"sitewright"
-LONGEST_SILENCE_SECONDS = 90
+# How long each try waits for an echo, in seconds: a busy host is late, a lost packet is sent again.
+ECHO_SECONDS = (0.5, 1.0, 2.0, 2.0, 3.0)
+REST_SECONDS = 0.1
+USUAL_MTU_BYTES = (9000, 1500, 1492, 1450, 1400, 1280, 576)
+HEADER_BYTES = 28  # IPv4 and UDP
+MISSING_TIMES = 3
+AT_ONCE = 32
+# Between two orders a probe waits until every other host has carried out its own.
+LONGEST_SILENCE_SECONDS = 300
 TIME_DAEMONS = ("chrony.service", "systemd-timesyncd.service", "ntpsec.service", "openntpd.service")
 
 
@@ -155,16 +165,31 @@ def facts(order: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def serve(sock: socket.socket, *, datagram: bool) -> None:
-    """Answer every caller until the process ends."""
+def arrived(datagram: bytes) -> bytes:
+    """What a peer answers first to a datagram, small enough for every way back."""
+    return GREETING + b" %d" % len(datagram)
+
+
+def serve_stream(sock: socket.socket) -> None:
+    """Greet every caller until the process ends; one that hangs up first is no reason to stop."""
     while True:
-        if datagram:
-            _, peer = sock.recvfrom(65535)
-            sock.sendto(GREETING, peer)
-        else:
+        try:
             connection, _ = sock.accept()
             with connection:
                 connection.sendall(GREETING)
+        except OSError:
+            continue
+
+
+def serve_echo(sock: socket.socket) -> None:
+    """Say of every datagram that it came, then send it back as large as it was, until the process ends."""
+    while True:
+        datagram, peer = sock.recvfrom(65535)
+        for answer in (arrived(datagram), datagram):
+            try:
+                sock.sendto(answer, peer)
+            except OSError:  # too big for the way back: its absence tells that
+                continue
 
 
 def listen(order: dict[str, Any]) -> dict[str, Any]:
@@ -178,13 +203,20 @@ def listen(order: dict[str, Any]) -> dict[str, Any]:
         except OSError:
             taken.append(port)
             continue
-        sock.listen(64)
+        sock.listen(512)
         opened.append(port)
-        threading.Thread(target=serve, args=(sock,), kwargs={"datagram": False}, daemon=True).start()
-    echo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        threading.Thread(target=serve_stream, args=(sock,), daemon=True).start()
+    echo = unfragmented()
     echo.bind((order["address"], order["mtu_port"]))
-    threading.Thread(target=serve, args=(echo,), kwargs={"datagram": True}, daemon=True).start()
+    threading.Thread(target=serve_echo, args=(echo,), daemon=True).start()
     return {"opened": opened, "taken": taken}
+
+
+def unfragmented() -> socket.socket:
+    """A UDP socket whose datagrams are never cut into fragments."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER, IP_PMTUDISC_DO
+    return sock
 
 
 def reach(target: dict[str, Any]) -> str:
@@ -192,31 +224,67 @@ def reach(target: dict[str, Any]) -> str:
     try:
         with socket.create_connection((target["address"], target["port"]), timeout=CONNECT_SECONDS):
             return ""
+    except TimeoutError:
+        return f"no answer in {CONNECT_SECONDS:.0f} s"
     except OSError as error:
-        return str(error)
+        return (error.strerror or str(error)).lower()
 
 
-def path_mtu(address: str, port: int, mtu: int) -> int:
-    """Largest packet (bytes, IP header included) that crosses unfragmented, of a few usual sizes."""
-    for size in sorted({mtu, 9000, 1500, 1492, 1450, 1400, 1280, 576} & set(range(mtu + 1)), reverse=True):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER, IP_PMTUDISC_DO: never fragment
-            sock.settimeout(0.7)
-            for _ in range(2):
-                try:
-                    sock.sendto(b"\0" * (size - 28), (address, port))
-                    if sock.recv(64) == GREETING:
-                        return size
-                except OSError:
-                    continue
-    return 0
+def crosses(sock: socket.socket, size: int) -> str:
+    """How far packets of a size come: `back`, `there`, empty when nowhere, or `silence` when that cannot be told.
+
+    A packet is too big when the kernel or a router says so, or when it is missing several times while the small one
+    sent right behind it is answered. Without that answer the peer is busy or gone, which says nothing about sizes.
+    """
+    datagram, got, missing = b"\0" * (size - HEADER_BYTES), "", 0
+    for number, seconds in enumerate(ECHO_SECONDS):
+        behind = b"%d" % number
+        end = time.monotonic() + seconds
+        try:
+            sock.send(datagram)
+            sock.send(behind)
+            while (left := end - time.monotonic()) > 0:
+                sock.settimeout(left)
+                answer = sock.recv(65535)
+                if answer == datagram:
+                    return "back"
+                if answer == arrived(datagram):
+                    got = "there"
+                if answer == behind:
+                    missing += 1
+                    break
+        except OSError as error:  # no answer in time, or refused: nothing listens there, or a firewall says no
+            if error.errno == errno.EMSGSIZE:
+                return got
+        if missing == MISSING_TIMES:
+            return got
+        time.sleep(REST_SECONDS)
+    return "silence"
+
+
+def crossing(address: str, port: int, mtu: int) -> dict[str, Any]:
+    """Largest packet (bytes, IP header included) that crosses to a peer and back whole, of a few usual sizes.
+
+    `answered` says whether the peer answered at all; `got` how far packets of the wanted size came.
+    """
+    first = ""
+    with unfragmented() as sock:
+        sock.connect((address, port))
+        for size in sorted({mtu, *USUAL_MTU_BYTES} & set(range(mtu + 1)), reverse=True):
+            got = crosses(sock, size)
+            if got == "silence":
+                return {"answered": False, "size": 0, "got": ""}
+            first = got if size == mtu else first
+            if got == "back":
+                return {"answered": True, "size": size, "got": first}
+    return {"answered": True, "size": 0, "got": first}
 
 
 def connect(order: dict[str, Any]) -> dict[str, Any]:
     """Try every peer and port this host will talk to."""
-    with ThreadPoolExecutor(max_workers=32) as pool:
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         outcomes = list(pool.map(reach, order["targets"]))
-        sizes = list(pool.map(lambda peer: path_mtu(peer, order["mtu_port"], order["mtu"]), order["peers"]))
+        sizes = list(pool.map(lambda peer: crossing(peer, order["mtu_port"], order["mtu"]), order["peers"]))
     return {
         "reached": [dict(target, error=error) for target, error in zip(order["targets"], outcomes, strict=True)],
         "mtu": dict(zip(order["peers"], sizes, strict=True)),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
+
+# Entries of a long list that a table shows; a cell of a site of forty hosts had 600 characters.
+_SHOWN: Final = 3
 
 
 class Verdict(StrEnum):
@@ -31,6 +35,7 @@ class CheckResult:
         verdict: How it ended.
         fix: What to do; empty when nothing is to be done.
         note: A waiver's reason and expiry, or what a reader should know.
+        details: The whole of a list that `measured` shortens; empty when it is whole there.
     """
 
     check: str
@@ -40,6 +45,7 @@ class CheckResult:
     verdict: Verdict
     fix: str = ""
     note: str = ""
+    details: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -98,7 +104,10 @@ class Report:
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 1),
             "counts": self.counts(),
-            "results": [asdict(result) | {"verdict": str(result.verdict)} for result in self.results],
+            "results": [
+                asdict(result) | {"verdict": str(result.verdict), "details": list(result.details)}
+                for result in self.results
+            ],
             "facts": self.facts,
         }
 
@@ -108,3 +117,18 @@ def passed_if(condition: bool, **values: Any) -> CheckResult:
     if condition:
         values.pop("fix", None)
     return CheckResult(verdict=Verdict.PASSED if condition else Verdict.FAILED, **values)
+
+
+def listed(items: Sequence[str], *, total: int | None = None, what: str = "") -> dict[str, Any]:
+    """`measured` and `details` of a result that is a list: a long one is shortened, its whole goes to the report.
+
+    Args:
+        items: What was found, one text each.
+        total: Of how many, when that is to be said.
+        what: A word or two about the entries.
+    """
+    shown = ", ".join(items[:_SHOWN])
+    head = "" if total is None else f"{len(items)} of {total}{what and ' '}{what}: "
+    if len(items) <= _SHOWN:
+        return {"measured": head + shown}
+    return {"measured": f"{head}{shown}, ... (whole list in the report)", "details": tuple(items)}
