@@ -12,11 +12,12 @@ from installer.preflight.catalog import CHECKS
 from installer.services import known_services
 from installer.services.hosts import explain
 from installer.site.role_variables import read_role_variables
+from installer.site.shared import wired_variables
 from installer.stages.graph import plays
 from installer.stages.install import INSTALL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from installer.manifests import PortSpec, RoleManifest
     from installer.services import GroupRule, Service
@@ -180,21 +181,37 @@ def sizing_page(services: Mapping[str, Service]) -> str:
     )
 
 
-def _option_rows(options: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
+def _allowed(option: Option) -> str:
+    """What an operator may write, in a cell of a table."""
+    if option.secret:
+        return "*vault*"
+    if option.choices:
+        return ", ".join(f"`{choice}`" for choice in option.choices)
+    return "" if option.limit is None else option.limit.words
+
+
+def _option_rows(
+    options: Mapping[str, Any], known: Mapping[str, Option], wired: Collection[str], prefix: str = ""
+) -> list[list[str]]:
     rows = []
     for name, option in options.items():
         default = "required" if option.get("required") else f"`{option.get('default', '')}`"
         text = option.get("description", "")
         words = " ".join(text) if isinstance(text, list) else str(text)
         kind = str(option.get("type", "str")) + (f" of {option['elements']}" if "elements" in option else "")
-        rows.append([f"`{prefix}{name}`", kind, default, " ".join(words.split())])
-        rows += _option_rows(option.get("options", {}), f"{prefix}{name}.")
+        allowed = "*site*" if name in wired and not known[name].secret else _allowed(known[name])
+        rows.append([f"`{prefix}{name}`", kind, default, allowed, " ".join(words.split())])
+        rows += _option_rows(option.get("options", {}), known[name].options or {}, (), f"{prefix}{name}.")
     return rows
 
 
-def roles_page(root: Path) -> str:
-    """Every role's variables, from its argument_specs."""
-    parts = [f"# Roles\n\n{_GENERATED}\n"]
+def roles_page(root: Path, variables: Mapping[str, Option], wired: Collection[str]) -> str:
+    """Every role's variables, from its argument_specs and limits."""
+    text = (
+        "What is set outside of what is allowed is refused before any host is touched. *site*: follows from the site's "
+        "description and cannot be set. *vault*: a secret, kept in the site's vault file."
+    )
+    parts = [f"# Roles\n\n{_GENERATED}\n\n{text}\n"]
     for path in sorted((root / "roles").glob("*/meta/argument_specs.yml")):
         role = path.parent.parent.name
         specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
@@ -202,7 +219,8 @@ def roles_page(root: Path) -> str:
             heading = role if entry == "main" else f"{role}, entry point {entry}"
             parts.append(f"\n## {heading}\n\n{str(spec.get('short_description', '')).strip()}\n")
             if spec.get("options"):
-                parts.append("\n" + table(["Variable", "Type", "Default", "Meaning"], _option_rows(spec["options"])))
+                rows = _option_rows(spec["options"], variables, wired)
+                parts.append("\n" + table(["Variable", "Type", "Default", "Allowed", "Meaning"], rows))
     return "".join(parts)
 
 
@@ -227,7 +245,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         root / "docs" / "ports.md": ports_page(manifests, variables),
         root / "docs" / "tls.md": tls_page(manifests, variables),
         root / "docs" / "checks.md": checks_page(),
-        root / "docs" / "roles.md": roles_page(root),
+        root / "docs" / "roles.md": roles_page(root, variables, wired_variables(root, manifests)),
         root / "docs" / "sizing.md": sizing_page(known_services()),
         root / "playbooks" / "site.yml": site_playbook(root),
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import math
 import re
 import struct
 from collections.abc import Callable
@@ -39,6 +40,7 @@ class Fault:
 
 
 LAST_PORT: Final = 65535
+_FIRST_UNPRIVILEGED_PORT: Final = 1024
 _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?")
 _NOT_A_LINE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -125,6 +127,12 @@ def _is_scalar(value: Any) -> bool:
     return isinstance(value, (bool, int, float)) or is_one_line(value)
 
 
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return is_one_line(value) and bool(value.strip())
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _is_tree(value: Any) -> bool:
     """Keys, lists and plain values, each on one line."""
     if isinstance(value, dict):
@@ -134,23 +142,25 @@ def _is_tree(value: Any) -> bool:
     return value is None or _is_scalar(value)
 
 
-_PORT: Final = Form(
-    f"a port, 1 to {LAST_PORT}",
-    lambda value: isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LAST_PORT,
-)
+def whole_number(least: int, most: int, name: str = "a whole number") -> Form:
+    """A range of whole numbers, both ends in it."""
+    return Form(
+        f"{name}, {least} to {most}",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most,
+    )
+
 
 FORMS: Final[dict[str, Form]] = {
     # numbers
-    "port": _PORT,
-    # one that this host listens on: no two of a host may be equal
-    "listen_port": _PORT,
+    "port": whole_number(1, LAST_PORT, "a port"),
+    "unprivileged_port": whole_number(_FIRST_UNPRIVILEGED_PORT, LAST_PORT, "a port of a service that is not root"),
     # text
     "one_line": Form(f"text on one line, at most {_LONGEST_LINE} characters, no control characters", is_one_line),
     "scalar": Form("a number, true, false, or text on one line", _is_scalar),
+    # where true would be written as True, which the service does not know
+    "plain": Form("a number, or text on one line, not empty; yes, no, true and false in quotes", _is_plain),
     "tree": Form("keys, lists and plain values, each on one line", _is_tree),
     "word": _pattern("letters, digits and . _ -, a letter or digit first", r"[A-Za-z0-9][A-Za-z0-9._-]*", longest=128),
-    "key_pattern": _pattern("a pattern of keys without spaces or quotes", r"[A-Za-z0-9][A-Za-z0-9:._*?-]*"),
-    "routing_key": _pattern("a routing key without spaces or quotes", r"[A-Za-z0-9_.*#-]+"),
     # people and accounts
     "login_name": _pattern(
         "a login name: letters, digits and . _ -, a letter or _ first, at most 32", r"[A-Za-z_][A-Za-z0-9._-]{0,31}"
@@ -172,9 +182,12 @@ FORMS: Final[dict[str, Form]] = {
             and value not in _SYSTEM_GROUPS
         ),
     ),
+    "service_group": _pattern(
+        "a group of a service: sw- and lower-case letters, digits, _ and -", r"sw-[a-z0-9_-]{1,28}"
+    ),
+    "engine_id": _pattern("letters and digits", r"[A-Za-z0-9]+", longest=64),
     "ssh_public_key": Form("one public key as in a .pub file, such as: ssh-ed25519 AAAA... anna", _is_public_key),
     # network
-    "address": Form("an IPv4 address of a host", is_address),
     "host": Form(
         "a host name or an IPv4 address, not this machine's own", lambda value: is_address(value) or is_host_name(value)
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from installer.documents import nearest, read_document
 from installer.documents import shown as told
 from installer.site.forms import Fault
+from installer.site.limits import Limit, limit_faults, read_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,6 +45,7 @@ class Option:
         default: Its value when nobody sets it.
         secret: Whether it belongs into the vault only.
         options: Keys of a mapping (or of a list's mappings); None for free ones.
+        limit: Range or form of its value; None when its type says it all, or when it is not the operator's.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Option:
     default: Any
     secret: bool
     options: Mapping[str, Option] | None
+    limit: Limit | None = None
 
 
 _ANYTHING: Final = Option(
@@ -74,7 +77,18 @@ def read_role_variables(roles: Iterable[Path]) -> dict[str, Option]:
         specification = read_document(path).value or {}
         for entry in (specification.get("argument_specs") or {}).values():
             variables |= _options(entry.get("options") or {})
+        for name, limit in read_limits(role).items():
+            if name in variables:  # a test of the house refuses limits of variables that are not there
+                variables[name] = _limited(variables[name], limit)
     return variables
+
+
+def _limited(option: Option, limit: Limit | None) -> Option:
+    """The option, and each key inside it, with its limit."""
+    if limit is None or option.options is None or limit.options is None:
+        return replace(option, limit=limit)
+    inner = {name: _limited(key, limit.options.get(name)) for name, key in option.options.items()}
+    return replace(option, limit=limit, options=inner)
 
 
 def check_value(name: str, value: Any, variables: Mapping[str, Option], wired: Mapping[str, str]) -> list[Fault]:
@@ -97,7 +111,10 @@ def check_value(name: str, value: Any, variables: Mapping[str, Option], wired: M
     if name in wired:
         fix = f"set {wired[name]} instead" if wired[name] else "remove it; describe the site in hosts.yml and site.yml"
         return [Fault((), f"{name} follows from the site and is not set by hand", fix)]
-    return list(_faults(name, value, option, ()))
+    faults = list(_faults(name, value, option, ()))
+    if faults or option.limit is None:
+        return faults
+    return list(limit_faults(name, value, option.limit))
 
 
 def _options(raw: Mapping[str, Any]) -> dict[str, Option]:
