@@ -16,7 +16,7 @@ from installer.operations.stage_runs import Watcher, remove_old_runs, require_do
 from installer.operations.summary import Summary
 from installer.playbooks.orphans import end_orphans
 from installer.playbooks.results import DONE, FAILED, INTERRUPTED
-from installer.stages.digests import short, stage_inputs
+from installer.stages.digests import folder_input, secrets_input, short, stage_inputs
 from installer.stages.journal import VERIFICATION_FAILED, Circumstances, Input, Journal, Operation, StageRecord
 from installer.stages.kinds import Wanted, decide, describe
 from installer.stages.schedule import MOST_AT_ONCE
@@ -91,8 +91,7 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     work.graph.check(root)
     end_orphans(context.state / "runs", say=terminal.say)
     material = work.prepare()
-    site = Input(digest=short(context.site.digest()), about=str(context.site.path))
-    inputs = {"site": site, **material.inputs, **stage_inputs(work.graph, root)}
+    inputs = {**_site_inputs(context), **material.inputs, **stage_inputs(work.graph, root)}
     journal = Journal(context.state / "journal.jsonl")
     request = context.request
     wanted = Wanted(kind=work.kind, inputs=inputs, command=request.command, start_over=request.start_over)
@@ -133,6 +132,18 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
         raise
     summary.result = DONE
     _end(journal, operation, DONE, summary)
+
+
+def _site_inputs(context: OperationContext) -> dict[str, Input]:
+    """What the site itself decides."""
+    site = context.site
+    inputs = {
+        "site": Input(digest=short(site.digest()), about=str(site.path)),
+        "secrets": secrets_input(context.secrets),
+    }
+    if site.certificates_directory is not None:
+        inputs["certificates"] = folder_input(site.certificates_directory)
+    return inputs
 
 
 def _resume(context: OperationContext, journal: Journal, operation: Operation) -> None:

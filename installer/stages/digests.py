@@ -1,23 +1,36 @@
-"""Hashes of the files a stage's result depends on, so that a resumed operation is still the one that was begun."""
+"""Hashes of all that a stage's result depends on, so that a resumed operation is still the one that was begun.
+
+Covered: the site (`Site.digest`), its secrets, its custom certificates, the bundle, each stage's playbook and roles,
+and what stages share: the wiring, all plugins with what they import of the installer, every role's manifest, the way
+values reach Ansible, and the lock that Ansible itself comes from.
+
+Not covered: how hosts are reached; what the hosts are like (facts are asked for anew by every operation, but a finished
+stage is not repeated because a host got more memory); files of the private Python environment that somebody edited;
+the parts of the installer that run no task (command line, journal, checks, reports).
+"""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 import re
 from typing import TYPE_CHECKING, Final
 
 import yaml
 
 from installer.stages.graph import plays
+from installer.stages.imports import imported_files
 from installer.stages.journal import Input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from installer.stages.graph import Graph
 
 SHARED: Final = "shared code"
+_WRITES_INVENTORY: Final = "installer/site/runtime.py"
 _DIGITS: Final = 16
 
 
@@ -28,13 +41,7 @@ def stage_inputs(graph: Graph, root: Path) -> dict[str, Input]:
         graph: The operation's graph.
         root: The checkout.
     """
-    shared = [
-        root / "ansible.cfg",
-        *_files(root / "playbooks" / "group_vars"),
-        *_files(root / "plugins"),
-        *_files(root / "installer" / "services"),
-    ]
-    inputs = {SHARED: Input(digest=_digest(shared, root), about="playbooks/group_vars, plugins and services")}
+    inputs = {SHARED: Input(digest=_digest(shared_files(root), root), about="wiring, plugins and what they import")}
     for stage in graph.stages:
         playbook = stage.path(root)
         roles = sorted(_roles(playbook, root))
@@ -42,6 +49,34 @@ def stage_inputs(graph: Graph, root: Path) -> dict[str, Input]:
         about = ", ".join([f"playbooks/{stage.playbook}", *(f"roles/{role}" for role in roles)])
         inputs[f"stage {stage.name}"] = Input(digest=_digest(files, root), about=about)
     return inputs
+
+
+def shared_files(root: Path) -> list[Path]:
+    """Files that all stages depend on."""
+    plugins = _files(root / "plugins")
+    python = [*(file for file in plugins if file.suffix == ".py"), root / _WRITES_INVENTORY]
+    return sorted(
+        {
+            root / "ansible.cfg",
+            root / "requirements.txt",
+            root / _WRITES_INVENTORY,
+            *_files(root / "playbooks" / "group_vars"),
+            *plugins,
+            *imported_files(python, root),
+            *root.glob("roles/*/meta/sitewright.yml"),
+        }
+    )
+
+
+def secrets_input(secrets: Mapping[str, str]) -> Input:
+    """An input for the vault's values; from what is kept nobody can try out passwords, because a secret is its key."""
+    key, text = secrets["ca_passphrase"].encode(), json.dumps(dict(secrets), sort_keys=True).encode()
+    return Input(digest=short(hmac.new(key, text, "sha256").hexdigest()), about="the vault")
+
+
+def folder_input(folder: Path) -> Input:
+    """An input for all files of a folder."""
+    return Input(digest=_digest(_files(folder), folder), about=str(folder))
 
 
 def short(digest: str) -> str:

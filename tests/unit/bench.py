@@ -57,7 +57,7 @@ class Bench:
         if self.root.exists():
             return
         (self.root / "playbooks").mkdir(parents=True)
-        for name in ("ansible.cfg", "plugins"):
+        for name in ("ansible.cfg", "installer", "plugins", "requirements.txt"):
             (self.root / name).symlink_to(ROOT / name)
         self.lay_down(graph)
         self.inventory.write_text("all: {vars: {ansible_connection: local}, hosts: {one: }}\n")
@@ -98,6 +98,7 @@ class Bench:
             path=self.root,
             hosts={"one": None},
             groups={},
+            certificates_directory=None,
             digest=lambda: digest,
             resolved=lambda: {"name": "bench", "hosts": {"one": {}}},
         )
@@ -109,7 +110,7 @@ class Bench:
             site=site,  # type: ignore[arg-type] # what an operation reads of a site: the hosts are this machine
             manifests={},
             state=self.state,
-            secrets={},
+            secrets={"ca_passphrase": "c4nary"},
             ssh={},
             rehearsal=None,
             runner=Runner(settings, redact=terminal.redact),
