@@ -1,11 +1,12 @@
-"""Filters that read the roles' manifests."""
+"""Filters that read the roles' manifests.
+
+The installer is imported by the filters themselves: Ansible loads every file of filters of a collection to find one,
+and the roles' own must be found where the installer is not.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-
-from installer.manifests import certificates, known_manifests
-from installer.manifests import requirements as wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,21 +14,31 @@ if TYPE_CHECKING:
 
 def packages_wanted(site: Mapping[str, Any], host: str) -> list[str]:
     """See `installer.manifests.requirements.packages_wanted`."""
+    from installer.manifests import known_manifests
+    from installer.manifests import requirements as wanted
+
     return wanted.packages_wanted(site, host, known_manifests())
 
 
 def early_files_wanted(site: Mapping[str, Any], host: str) -> list[dict[str, str]]:
     """See `installer.manifests.requirements.early_files_wanted`."""
+    from installer.manifests import known_manifests
+    from installer.manifests import requirements as wanted
+
     return wanted.early_files_wanted(site, host, known_manifests())
 
 
 def base_host_names(site: Mapping[str, Any]) -> list[dict[str, Any]]:
     """See `installer.manifests.requirements.host_names`."""
+    from installer.manifests import requirements as wanted
+
     return wanted.host_names(site)
 
 
 def host_certificates_wanted(site: Mapping[str, Any], host: str) -> dict[str, dict[str, list[str]]]:
     """See `installer.manifests.certificates.certificates_wanted`."""
+    from installer.manifests import certificates, known_manifests
+
     return certificates.certificates_wanted(site, host, known_manifests())
 
 

@@ -51,7 +51,7 @@ author:
 
 EXAMPLES = r"""
 - name: Client | Ensure the site's repository is the only source
-  apt_sole_source:
+  sitewright.platform.apt_sole_source:
     files:
       - path: /etc/apt/sources.list.d/site.sources
         content: "{{ lookup('ansible.builtin.template', 'site.sources.j2') }}"

@@ -35,13 +35,15 @@ options:
     description: How long the certificates are valid.
     type: int
     default: 397
+requirements:
+  - Sitewright's installer on the controller, from a checkout of its repository
 author:
   - Sitewright
 """
 
 EXAMPLES = r"""
 - name: Issue | Ensure the requests are signed
-  certificate_authority:
+  sitewright.platform.certificate_authority:
     directory: /var/lib/sitewright/pki
     passphrase: "{{ vault_ca_passphrase }}"
     name: hospital-a
@@ -66,8 +68,13 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from installer.errors import InstallerError
-from installer.pki import Wanted, ensure_authority
+try:
+    from installer.errors import InstallerError
+    from installer.pki import Wanted, ensure_authority
+except ModuleNotFoundError as error:
+    MISSING = str(error)
+else:
+    MISSING = ""
 
 
 def main() -> None:
@@ -83,6 +90,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    if MISSING:
+        module.fail_json(
+            msg=f"{MISSING}: this module runs on the controller, with the Python of Sitewright's installer; "
+            "set ansible_python_interpreter of localhost to .sitewright/venv/bin/python of a checkout"
+        )
     directory, wanted = Path(module.params["directory"]), module.params["wanted"]
     if module.check_mode and not (directory / "ca.crt").exists():
         module.exit_json(changed=True, authority="", certificates={})

@@ -48,7 +48,7 @@ author:
 
 EXAMPLES = r"""
 - name: Configure | Ensure the files of the service
-  config_files:
+  sitewright.platform.config_files:
     files:
       - {path: /etc/demo, state: directory}
       - {path: /etc/demo/demo.conf, content: "{{ lookup('ansible.builtin.template', 'demo.conf.j2') }}"}

@@ -22,13 +22,15 @@ options:
     description: Days the certificates must still be valid.
     type: int
     default: 30
+requirements:
+  - Sitewright's installer on the controller, from a checkout of its repository
 author:
   - Sitewright
 """
 
 EXAMPLES = r"""
 - name: Given | Check the hospital's certificates
-  custom_certificates:
+  sitewright.platform.custom_certificates:
     directory: /root/inventories/hospital-a/certificates
     wanted: {db1: {postgresql: {dns_names: [db1], ip_addresses: [], usages: [server]}}}
   delegate_to: localhost
@@ -55,8 +57,13 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from installer.errors import InstallerError
-from installer.pki import Wanted, read_custom
+try:
+    from installer.errors import InstallerError
+    from installer.pki import Wanted, read_custom
+except ModuleNotFoundError as error:
+    MISSING = str(error)
+else:
+    MISSING = ""
 
 
 def main() -> None:
@@ -69,6 +76,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    if MISSING:
+        module.fail_json(
+            msg=f"{MISSING}: this module runs on the controller, with the Python of Sitewright's installer; "
+            "set ansible_python_interpreter of localhost to .sitewright/venv/bin/python of a checkout"
+        )
     wanted = {
         host: {service: Wanted.from_variables(want) for service, want in services.items()}
         for host, services in module.params["wanted"].items()

@@ -56,11 +56,11 @@ author:
 
 EXAMPLES = r"""
 - name: Install | Ensure the packages
-  debian_packages:
+  sitewright.platform.debian_packages:
     name: [redis-server, redis-sentinel]
 
 - name: Install | Ensure the packages in the versions of the site's bundle
-  debian_packages:
+  sitewright.platform.debian_packages:
     name: [redis-server, redis-sentinel]
     versions: {redis-server: "5:8.0.5-1", redis-sentinel: "5:8.0.5-1", redis-tools: "5:8.0.5-1"}
 """

@@ -58,7 +58,7 @@ author:
 
 EXAMPLES = r"""
 - name: Service | Ensure the models are deployed
-  engine_deployment:
+  sitewright.platform.engine_deployment:
     name: orders
     directory: /usr/share/sitewright/models
     url: https://workflow.example.internal/engine-rest

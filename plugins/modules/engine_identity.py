@@ -71,7 +71,7 @@ author:
 
 EXAMPLES = r"""
 - name: Service | Ensure the users of the engine
-  engine_identity:
+  sitewright.platform.engine_identity:
     url: https://app1.example.internal:8443/engine-rest
     ca_path: /etc/sitewright/tls/ca.crt
     admin_user: admin

@@ -53,7 +53,7 @@ author:
 
 EXAMPLES = r"""
 - name: Service | Ensure the schema
-  engine_schema:
+  sitewright.platform.engine_schema:
     hosts: [db1.example.internal, db2.example.internal]
     database: engine
     user: engine

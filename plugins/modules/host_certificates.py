@@ -42,7 +42,7 @@ author:
 
 EXAMPLES = r"""
 - name: Issue | Ensure every service has a key
-  host_certificates:
+  sitewright.platform.host_certificates:
     authority: "{{ lookup('ansible.builtin.file', 'pki/ca.crt', errors='ignore') }}"
     wanted:
       redis: {dns_names: [db1.site.internal, db1], ip_addresses: [10.0.0.1], usages: [server, client]}

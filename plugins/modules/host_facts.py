@@ -21,7 +21,7 @@ author:
 """
 
 EXAMPLES = r"""
-- host_facts:
+- sitewright.platform.host_facts:
 """
 
 RETURN = r"""

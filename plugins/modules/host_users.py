@@ -37,7 +37,7 @@ author:
 
 EXAMPLES = r"""
 - name: Install | Ensure the user the engine runs as
-  host_users:
+  sitewright.platform.host_users:
     users: [{name: engine, system: true, create_home: false, groups: [sw-engine]}]
 """
 

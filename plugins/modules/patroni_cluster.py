@@ -50,7 +50,7 @@ author:
 
 EXAMPLES = r"""
 - name: Service | Ensure one primary, streaming standbys and the agreed settings
-  patroni_cluster:
+  sitewright.platform.patroni_cluster:
     members: [db1, db2]
     dynamic: {loop_wait: 5, postgresql: {parameters: {work_mem: 8MB}}}
   run_once: true

@@ -60,7 +60,7 @@ author:
 
 EXAMPLES = r"""
 - name: Service | Ensure roles and databases
-  postgresql_objects:
+  sitewright.platform.postgresql_objects:
     users: [{name: engine, password: "{{ vault_postgresql_engine_password }}"}]
     databases: [{name: engine, owner: engine}]
 """

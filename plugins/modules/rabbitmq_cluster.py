@@ -48,7 +48,7 @@ author:
 
 EXAMPLES = r"""
 - name: Check the cluster
-  rabbitmq_cluster:
+  sitewright.platform.rabbitmq_cluster:
     state: healthy
 """
 

@@ -55,7 +55,7 @@ author:
 """
 
 EXAMPLES = r"""
-- redis_replication: {state: healthy}
+- sitewright.platform.redis_replication: {state: healthy}
 """
 
 RETURN = r"""

@@ -33,7 +33,7 @@ author:
 
 EXAMPLES = r"""
 - name: Publish | Check and show the copy
-  repository_copy:
+  sitewright.platform.repository_copy:
     archive: /srv/repository/new.tar
     root: /srv/repository
     name: 0123456789abcdef

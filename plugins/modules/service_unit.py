@@ -55,11 +55,11 @@ author:
 
 EXAMPLES = r"""
 - name: Service | Ensure Redis runs what is configured
-  service_unit:
+  sitewright.platform.service_unit:
     name: redis-server.service
     watch: [/etc/redis/redis.conf]
 - name: Install | Ensure Debian's own nginx unit does not run
-  service_unit:
+  sitewright.platform.service_unit:
     name: nginx.service
     enabled: false
     running: false
