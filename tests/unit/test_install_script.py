@@ -13,7 +13,22 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "import json, os, sys; print(json.dumps([sys.argv[1:], os.getcwd()])); sys.exit(3)\n"
-TOOLS = ("sh", "readlink", "dirname", "sha256sum", "cat", "awk", "mkdir", "rm", "mv", "flock", "tail", "head", "id")
+TOOLS = (
+    "sh",
+    "readlink",
+    "dirname",
+    "sha256sum",
+    "cat",
+    "awk",
+    "mkdir",
+    "ln",
+    "rm",
+    "mv",
+    "flock",
+    "tail",
+    "head",
+    "id",
+)
 
 
 @pytest.fixture(scope="module")
