@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.site.conftest import Operator, alone_with
+from tests.site.conftest import ROOT, Operator, alone_with
+
+BIN = Path(sys.executable).parent
+STRANGERS_INVENTORY = """
+all:
+  hosts:
+    somewhere:
+      ansible_host: 10.21.0.11
+      ansible_user: sitewright
+      ansible_ssh_private_key_file: "{ssh}/id_ed25519"
+      ansible_ssh_common_args: "-o UserKnownHostsFile='{ssh}/known_hosts' -o GlobalKnownHostsFile=none"
+"""
+CONFIGURATION = "[defaults]\ncollections_path = {folder}\ncollections_scan_sys_path = no\n"
+STRANGERS_PLAYBOOK = """
+- name: Use what I need of it
+  hosts: all
+  become: true
+  gather_facts: false
+  roles:
+    - role: sitewright.platform.java
+  tasks:
+    - name: Ensure my file
+      sitewright.platform.config_files:
+        files: [{path: /etc/stranger.conf, content: "by a module of the collection\\n"}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +60,24 @@ def test_clinic_installs_and_verifies_on_one_host(operator: Operator) -> None:
     code, result, said = operator.install("--strategy", "stock")
     assert code == 0, said
     assert result["changed"] == 0, [stage for stage in result["stages"] if stage["changed"]]
+
+
+def test_a_stranger_uses_one_role_of_the_collection_with_a_configuration_of_his_own(
+    operator: Operator, tmp_path: Path
+) -> None:
+    argv = [str(BIN / "ansible-galaxy"), "collection", "build", "--output-path", str(tmp_path)]
+    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    archive = str(next(tmp_path.glob("*.tar.gz")))
+    argv = [str(BIN / "ansible-galaxy"), "collection", "install", "--offline", "--force", "-p", str(tmp_path), archive]
+    subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    (tmp_path / "ansible.cfg").write_text(
+        CONFIGURATION.format(folder=tmp_path)
+    )
+    (tmp_path / "hosts.yml").write_text(STRANGERS_INVENTORY.format(ssh=ROOT / ".sitewright/rehearsal/clinic/ssh"))
+    (tmp_path / "play.yml").write_text(STRANGERS_PLAYBOOK)
+    command = [str(BIN / "ansible-playbook"), "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "play.yml")]
+    played = operator.within("env", f"ANSIBLE_CONFIG={tmp_path}/ansible.cfg", *command)
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "java : install | Check that it starts" in played.stdout
+    assert "changed=1 " in played.stdout  # the stranger's own file; the role finds everything in place
+    assert operator.on("clinic1", "cat", "/etc/stranger.conf") == "by a module of the collection\n"

@@ -1,0 +1,136 @@
+"""The repository as a collection: built, installed elsewhere, and used where no installer is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+MODULES = sorted(path.stem for path in ROOT.glob("plugins/modules/*.py"))
+OUTSIDE = {".config", ".sitewright", "docs", "installer", "inventories", "molecule", "payloads", "playbooks", "tests"}
+
+# A controller that knows nothing of the checkout, although its Python does.
+STRANGER = """
+import sys
+class Stranger:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "installer":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Stranger())
+"""
+
+
+def run(folder: Path, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    return subprocess.run(
+        [str(BIN / argv[0]), *argv[1:]],
+        cwd=folder,
+        env={**inherited, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(folder / "home"), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    built = run(ROOT, "ansible-galaxy", "collection", "build", "--output-path", str(folder))
+    assert built.returncode == 0, built.stderr
+    return next(folder.glob("sitewright-platform-*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """A stranger's environment with the collection installed, and nothing else of ours to be found."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    target = folder / "collections"
+    # By force, because this Python has the checkout itself among its packages.
+    argv = ("ansible-galaxy", "collection", "install", "--offline", "--force", "-p", str(target), str(archive))
+    installed = run(folder, *argv, ANSIBLE_COLLECTIONS_SCAN_SYS_PATH="False")
+    assert installed.returncode == 0, installed.stderr
+    assert (target / "ansible_collections/sitewright/platform/MANIFEST.json").is_file(), installed.stdout
+    (folder / "python").mkdir()
+    (folder / "python/sitecustomize.py").write_text(STRANGER)
+    return {
+        "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+        "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "False",
+        "PYTHONPATH": str(folder / "python"),
+    }
+
+
+def test_the_archive_is_small_and_holds_what_a_stranger_can_use(archive: Path) -> None:
+    with tarfile.open(archive) as opened:
+        names = opened.getnames()
+    assert OUTSIDE.isdisjoint({name.partition("/")[0] for name in names})
+    assert [name for name in names if "__pycache__" in name or name.startswith("plugins/callback")] == []
+    assert {f"plugins/modules/{name}.py" for name in MODULES} < set(names)
+    assert archive.stat().st_size < 400_000
+
+
+def test_every_module_is_documented_where_the_collection_is_installed(
+    elsewhere: Mapping[str, str], tmp_path: Path
+) -> None:
+    names = [f"sitewright.platform.{name}" for name in MODULES]
+    said = run(tmp_path, "ansible-doc", "--json", "--type", "module", *names, **elsewhere)
+    assert said.returncode == 0, said.stderr
+    documented = json.loads(said.stdout)
+    assert sorted(documented) == names
+    assert all(entry["doc"]["short_description"] and entry["examples"] for entry in documented.values())
+
+
+def test_the_roles_filters_work_without_the_installer(elsewhere: Mapping[str, str], tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text("""
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.debug:
+        msg: "{{ [{'database': 'a', 'user': 'b', 'networks': ['10.0.0.0/8']}] | sitewright.platform.postgresql_hba }}
+              {{ 'secret' | sitewright.platform.rabbitmq_password_hash('site:user') }}"
+""")
+    played = run(tmp_path, "ansible-playbook", "-i", "localhost,", "-c", "local", "play.yml", **elsewhere)
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "hostssl a b 10.0.0.0/8 scram-sha-256" in played.stdout
+    assert "WARNING" not in played.stderr, played.stderr
+
+
+def test_a_module_of_the_installer_says_what_it_lacks(elsewhere: Mapping[str, str], tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text("""
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - sitewright.platform.given_certificates: {directory: /nowhere, wanted: {}}
+""")
+    played = run(tmp_path, "ansible-playbook", "-i", "localhost,", "-c", "local", "play.yml", **elsewhere)
+    assert played.returncode == 2
+    assert "this module runs on the controller, with the Python of Sitewright's installer" in played.stdout
+
+
+def test_roles_call_modules_and_filters_by_their_full_names() -> None:
+    filters = {
+        name
+        for path in ROOT.glob("plugins/filter/*.py")
+        for name in re.findall(r'^ {12}"(\w+)": ', path.read_text(), re.MULTILINE)
+    }
+    assert len(filters) > 10
+    short_module = re.compile(rf"^\s+(?:- )?({'|'.join(MODULES)}):\s*(?:$|#|{{)", re.MULTILINE)
+    short_filter = re.compile(rf"\|\s*({'|'.join(filters)})\b")
+    files = [path for folder in ("roles", "playbooks", "molecule") for path in ROOT.glob(f"{folder}/**/*.yml")]
+    found = [f"{path.relative_to(ROOT)}: {name}" for path in files for name in short_module.findall(path.read_text())]
+    found += [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in ROOT.glob("roles/**/*")
+        if path.is_file()
+        for name in short_filter.findall(path.read_text())
+    ]
+    assert found == []
