@@ -14,8 +14,9 @@ from ansible.module_utils._internal._json._profiles import _module_legacy_m2c  #
 from ansible.plugins.callback import CallbackBase
 from ansible.plugins.loader import action_loader, filter_loader, lookup_loader, module_loader, test_loader
 
-from installer.manifests import known_manifests
-from installer.services import known_services
+# Some of it is for the filters, which import it in each worker anew.
+from installer.manifests import certificates, known_manifests, requirements  # noqa: F401 - loaded for the workers
+from installer.services import hosts, known_services  # noqa: F401 - loaded for the workers
 
 DOCUMENTATION = """
 name: head_start

@@ -19,11 +19,11 @@ def service_settings(site: Mapping[str, Any], service: str, host: str, **facts: 
     return {setting.name: setting.value for setting in hosts.explain(site, host, service, facts)}
 
 
-def kernel_settings(*arguments: Any, **options: Any) -> Any:
+def kernel_settings(site: Mapping[str, Any], host: str) -> dict[str, int]:
     """See `installer.services.hosts.kernel_settings`."""
     from installer.services import hosts
 
-    return hosts.kernel_settings(*arguments, **options)
+    return hosts.kernel_settings(site, host)
 
 
 class FilterModule:

@@ -70,9 +70,7 @@ def test_a_stranger_uses_one_role_of_the_collection_with_a_configuration_of_his_
     archive = str(next(tmp_path.glob("*.tar.gz")))
     argv = [str(BIN / "ansible-galaxy"), "collection", "install", "--offline", "--force", "-p", str(tmp_path), archive]
     subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True, timeout=120)
-    (tmp_path / "ansible.cfg").write_text(
-        CONFIGURATION.format(folder=tmp_path)
-    )
+    (tmp_path / "ansible.cfg").write_text(CONFIGURATION.format(folder=tmp_path))
     (tmp_path / "hosts.yml").write_text(STRANGERS_INVENTORY.format(ssh=ROOT / ".sitewright/rehearsal/clinic/ssh"))
     (tmp_path / "play.yml").write_text(STRANGERS_PLAYBOOK)
     command = [str(BIN / "ansible-playbook"), "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "play.yml")]
