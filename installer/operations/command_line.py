@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from installer.console.terminal import Terminal
     from installer.controller.paths import Paths
-    from installer.operations.context import OperationContext
+    from installer.operations.context import OperationContext, SiteContext
+    from installer.operations.request import SecretsUse
 
 PATH: Final = click.Path(path_type=Path)
 EXISTING: Final = click.Path(path_type=Path, exists=True)
@@ -144,8 +145,8 @@ def on_site(
     given: Given,
     load: Callable[[], Callable[[OperationContext], None]],
     *,
+    use: SecretsUse = "make",
     prepares_bundle: bool = False,
-    prepares_hosts: bool = True,
 ) -> None:
     """Open the site and run an operation on it, inside the rehearsal's network if it is one.
 
@@ -154,26 +155,58 @@ def on_site(
         verb: Name of the operation, as shown and recorded.
         given: What was given on the command line.
         load: Imports the operation; called as late as possible.
+        use: What the operation may do with the site's secrets.
         prepares_bundle: Build a bundle for a rehearsal when there is none.
+    """
+    program, request = _enter(ctx, verb, given, prepares_bundle=prepares_bundle, prepares_hosts=True)
+    from installer.operations.context import opened
+
+    run = load()
+    with opened(request, program.paths, program.terminal, use=use) as context:
+        run(context)
+
+
+def on_look(
+    ctx: click.Context,
+    verb: str,
+    given: Given,
+    load: Callable[[], Callable[[SiteContext], None]],
+    *,
+    prepares_hosts: bool = False,
+) -> None:
+    """As `on_site`, for an operation that makes nothing: no secret is asked for or made on the way to it.
+
+    Args:
+        ctx: The command.
+        verb: Name of the operation, as shown and recorded.
+        given: What was given on the command line.
+        load: Imports the operation; called as late as possible.
         prepares_hosts: Boot the rehearsal's hosts when they do not run.
     """
+    program, request = _enter(ctx, verb, given, prepares_bundle=False, prepares_hosts=prepares_hosts)
+    from installer.operations.context import looked_at
+
+    run = load()
+    with looked_at(request, program.paths, program.terminal) as context:
+        run(context)
+
+
+def _enter(
+    ctx: click.Context, verb: str, given: Given, *, prepares_bundle: bool, prepares_hosts: bool
+) -> tuple[Program, Request]:
+    """Go to where the site's hosts can be reached; a rehearsal's network is entered by a new program."""
     program = ctx.ensure_object(Program)
     require_inventory(given)
     request = program.request(verb, given)
-    terminal, paths = program.terminal, program.paths
     if request.rehearse and not os.environ.get(INSIDE_VARIABLE):
         from installer.operations.rehearsing import operation as rehearsing
 
         if prepares_hosts:
-            rehearsal = rehearsing.prepare(request, paths, terminal, with_bundle=prepares_bundle)
+            rehearsal = rehearsing.prepare(request, program.paths, program.terminal, with_bundle=prepares_bundle)
         else:
-            rehearsal = rehearsing.find_for(request, paths)
+            rehearsal = rehearsing.find_for(request, program.paths)
         rehearsing.enter(rehearsal, request)
-    from installer.operations.context import opened
-
-    run = load()
-    with opened(request, paths, terminal) as context:
-        run(context)
+    return program, request
 
 
 def require_inventory(given: Given) -> None:

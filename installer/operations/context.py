@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import sys
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,8 @@ from installer.controller.logins import close_logins, sockets_folder
 from installer.controller.release import read_release
 from installer.errors import BundleError
 from installer.manifests import load_manifests
-from installer.pki import Wanted, certificates_wanted, ensure_authority, read_custom
+from installer.operations.keeping import Keeper
+from installer.pki import Wanted, certificates_wanted, read_custom
 from installer.playbooks.runner import Runner, RunnerSettings, mitogen_available
 from installer.preflight import CHECKS
 from installer.rehearsal.access import ssh_argv
@@ -23,16 +22,7 @@ from installer.rehearsal.lifecycle import find
 from installer.site import load_site, runtime
 from installer.site.connection import login_argv
 from installer.site.runtime import RehearsalConnection
-from installer.vault import (
-    VAULT_PREFIX,
-    catalog,
-    ensure_vault,
-    read_vault,
-    redactions,
-    rehearsal_password,
-    resolve_password,
-    vault_client,
-)
+from installer.vault import redactions, vault_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,15 +31,15 @@ if TYPE_CHECKING:
     from installer.controller.paths import Paths
     from installer.controller.release import Release
     from installer.manifests import RoleManifest
-    from installer.operations.request import Request, StrategyChoice
+    from installer.operations.request import Request, SecretsUse, StrategyChoice
     from installer.playbooks.runner import Strategy
     from installer.rehearsal.model import Rehearsal
     from installer.site import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OperationContext:
-    """An opened site.
+class SiteContext:
+    """A site that is looked at: enough to ask its hosts, and nothing of it is made.
 
     Attributes:
         request: What was asked for.
@@ -58,10 +48,8 @@ class OperationContext:
         site: The site.
         manifests: The roles' manifests by role.
         state: Folder of this site's (or rehearsal's) journal, runs, facts and evidence.
-        secrets: The vault's values, named without their prefix.
         ssh: Host to the command that logs into it.
         rehearsal: The throwaway hosts, when these are the ones worked on.
-        runner: Runs playbooks on the site's hosts.
         release: Which release of Sitewright this is.
     """
 
@@ -71,10 +59,8 @@ class OperationContext:
     site: Site
     manifests: Mapping[str, RoleManifest]
     state: Path
-    secrets: Mapping[str, str] = field(repr=False)
     ssh: Mapping[str, tuple[str, ...]]
     rehearsal: Rehearsal | None
-    runner: Runner
     release: Release
 
     @property
@@ -83,9 +69,26 @@ class OperationContext:
         return self.request.bundle or self.paths.bundle
 
     @property
-    def authority(self) -> Path:
-        """Folder of the site's certificate authority."""
-        return self.state / "pki"
+    def keeper(self) -> Keeper:
+        """Who knows where the site's secrets are."""
+        return Keeper(
+            request=self.request, site=self.site, state=self.state, manifests=self.manifests, terminal=self.terminal
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationContext(SiteContext):
+    """An opened site.
+
+    Attributes:
+        secrets: The vault's values, named without their prefix.
+        authority: Folder of the site's certificate authority.
+        runner: Runs playbooks on the site's hosts.
+    """
+
+    secrets: Mapping[str, str] = field(repr=False)
+    authority: Path
+    runner: Runner
 
 
 def load(request: Request, paths: Paths) -> tuple[Site, Mapping[str, RoleManifest]]:
@@ -107,39 +110,80 @@ def state_folder(site: Site, paths: Paths) -> Path:
 
 
 @contextmanager
-def opened(request: Request, paths: Paths, terminal: Terminal) -> Iterator[OperationContext]:
-    """Open a site for as long as the block runs: secrets, authority, inventory, runner.
+def looked_at(request: Request, paths: Paths, terminal: Terminal) -> Iterator[SiteContext]:
+    """A site to look at for as long as the block runs; no secret is asked for, made or read.
 
     Raises:
         ConfigurationError: If anything the operator gave cannot be used.
     """
     site, manifests = load(request, paths)
     state = state_folder(site, paths)
-    rehearsal, connection = _rehearsal(site, paths)
-    password, vault = _vault_password(request, site, state)
-    terminal.hide([password])
-    secrets = _secrets(vault, password, manifests, terminal)
-    terminal.hide(redactions(secrets.values()))
-    ensure_authority(state / "pki", secrets["ca_passphrase"], name=site.name)
+    rehearsal, _ = _rehearsal(site, paths)
     _check_custom_certificates(site, manifests)
-    bundle, release = (request.bundle or paths.bundle).absolute(), read_release(paths.root)
-    extra = {
-        "sitewright_bundle_dir": str(bundle),
-        "sitewright_bundle_id": _bundle_id(bundle),
-        "sitewright_pki_dir": str(state / "pki"),
-        "sitewright_release": release.version,
-    }
-    strategy = chosen_strategy(request.strategy)
-    inventory = runtime.write(
-        site,
-        state / "inventory",
-        vault_file=vault,
-        extra=extra,
-        python_as_root=strategy == "mitogen",
-        connection=connection,
-    )
     with ExitStack() as stack:
-        client = stack.enter_context(vault_client(password))
+        stack.callback(close_logins, sockets_folder(state))
+        stack.enter_context(terminal.logging_to(state / "log.jsonl"))
+        terminal.note("begin", command=request.command, process=os.getpid())
+        yield SiteContext(
+            request=request,
+            paths=paths,
+            terminal=terminal,
+            site=site,
+            manifests=manifests,
+            state=state,
+            ssh=_logins(site, rehearsal, sockets_folder(state)),
+            rehearsal=rehearsal,
+            release=read_release(paths.root),
+        )
+
+
+@contextmanager
+def opened(
+    request: Request, paths: Paths, terminal: Terminal, *, use: SecretsUse = "make"
+) -> Iterator[OperationContext]:
+    """Open a site for as long as the block runs: secrets, authority, inventory, runner.
+
+    Raises:
+        InstallerError: If anything the operator gave cannot be used.
+    """
+    with looked_at(request, paths, terminal) as seen, opened_further(seen, use) as context:
+        yield context
+
+
+@contextmanager
+def opened_further(seen: SiteContext, use: SecretsUse) -> Iterator[OperationContext]:
+    """Add to a site that is looked at what it takes to work on it.
+
+    Args:
+        seen: The site.
+        use: Whether the secrets and the authority are made, read or tried; see `Keeper.open`.
+
+    Raises:
+        InstallerError: If anything the operator gave cannot be used.
+    """
+    request, paths, site, state = seen.request, seen.paths, seen.site, seen.state
+    with ExitStack() as stack:
+        kept = stack.enter_context(seen.keeper.open(use))
+        seen.terminal.hide(redactions(kept.secrets.values()))
+        bundle = seen.bundle.absolute()
+        extra = {
+            "sitewright_bundle_dir": str(bundle),
+            "sitewright_bundle_id": _bundle_id(bundle),
+            "sitewright_pki_dir": str(kept.authority),
+            "sitewright_release": seen.release.version,
+        }
+        strategy = chosen_strategy(request.strategy)
+        _, connection = _rehearsal(site, paths)
+        inventory = runtime.write(
+            site,
+            # What is only tried must not lie where a real run reads.
+            state / ("inventory-tried" if use == "try" else "inventory"),
+            vault_file=kept.vault,
+            extra=extra,
+            python_as_root=strategy == "mitogen",
+            connection=connection,
+        )
+        client = stack.enter_context(vault_client(kept.password))
         runner = Runner(
             RunnerSettings(
                 root=paths.root,
@@ -151,24 +195,10 @@ def opened(request: Request, paths: Paths, terminal: Terminal) -> Iterator[Opera
                 strategy=strategy,
                 environment=client.environment,
             ),
-            redact=terminal.redact,
+            redact=seen.terminal.redact,
         )
-        stack.callback(close_logins, sockets_folder(state))
-        stack.enter_context(terminal.logging_to(state / "log.jsonl"))
-        terminal.note("begin", command=request.command, process=os.getpid())
-        yield OperationContext(
-            request=request,
-            paths=paths,
-            terminal=terminal,
-            site=site,
-            manifests=manifests,
-            state=state,
-            secrets=secrets,
-            ssh=_logins(site, rehearsal, sockets_folder(state)),
-            rehearsal=rehearsal,
-            runner=runner,
-            release=release,
-        )
+        known = {each.name: getattr(seen, each.name) for each in fields(SiteContext)}
+        yield OperationContext(**known, secrets=kept.secrets, authority=kept.authority, runner=runner)
 
 
 def _bundle_id(bundle: Path) -> str:
@@ -202,28 +232,6 @@ def _logins(site: Site, rehearsal: Rehearsal | None, sockets: Path) -> dict[str,
     if rehearsal is not None:
         return {name: tuple(ssh_argv(rehearsal, name)) for name in site.hosts}
     return {name: tuple(login_argv(host, sockets)) for name, host in site.hosts.items()}
-
-
-def _vault_password(request: Request, site: Site, state: Path) -> tuple[str, Path]:
-    """The vault's password and file: in the inventory, or with the rehearsal it belongs to."""
-    if site.rehearsal:
-        return rehearsal_password(state / "vault-password").value, state / "vault.yml"
-    vault = site.path / "vault.yml"
-    password = resolve_password(
-        site=site.name,
-        option=request.vault_password_file,
-        prompt=getpass.getpass if sys.stdin.isatty() else None,
-        confirm=not vault.exists(),
-    )
-    return password.value, vault
-
-
-def _secrets(vault: Path, password: str, manifests: Mapping[str, RoleManifest], terminal: Terminal) -> dict[str, str]:
-    """The site's secrets; those it lacks are made."""
-    if ensure_vault(vault, password, catalog(manifests)):
-        terminal.say(f"wrote new secrets to {vault}")
-    values = read_vault(vault, password)
-    return {name.removeprefix(VAULT_PREFIX): str(value) for name, value in values.items()}
 
 
 def _check_custom_certificates(site: Site, manifests: Mapping[str, RoleManifest]) -> None:

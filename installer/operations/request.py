@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypedDict
 if TYPE_CHECKING:
     from installer.controller.paths import Paths
 
+SecretsUse = Literal["make", "read", "try"]
 StrategyChoice = Literal["auto", "mitogen", "stock"]
 INSIDE_VARIABLE: Final = "SITEWRIGHT_INSIDE"
 STARTED_VARIABLE: Final = "SITEWRIGHT_STARTED"
@@ -65,6 +66,11 @@ class Request:
     def command(self) -> str:
         """The command line as the operator would type it to resume."""
         return shlex.join(("./install", *(word for word in self.arguments if word != "--start-over")))
+
+    @property
+    def install_command(self) -> str:
+        """The command line that installs the same site, on the same hosts."""
+        return shlex.join(("./install", "--inventory", self.inventory, *(["--rehearse"] if self.rehearse else [])))
 
     def inventory_folder(self, paths: Paths) -> Path:
         """The inventory's folder."""

@@ -1,12 +1,13 @@
 """A site's certificates: the private authority, the hospital's own, and what each host needs."""
 
 from installer.manifests.certificates import Wanted, certificates_wanted
-from installer.pki.authority import Authority, AuthorityError, ensure_authority, open_authority
+from installer.pki.authority import CERTIFICATE_FILE, Authority, AuthorityError, ensure_authority, open_authority
 from installer.pki.client import ClientCertificate, issue_client
 from installer.pki.custom import AUTHORITY_FILE, read_custom
 
 __all__ = [
     "AUTHORITY_FILE",
+    "CERTIFICATE_FILE",
     "Authority",
     "AuthorityError",
     "ClientCertificate",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,17 @@ import yaml
 
 from installer import reference
 from installer.manifests import load_manifests
+from installer.preflight import CHECKS
+from installer.site import load_site
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "inventories").rglob("*.yml"))]
+# A waiver as an example shows it, in a page or behind the `#` of an inventory.
+WAIVERS = [
+    (page, found)
+    for page in PAGES
+    for found in re.findall(r"\{[^{}]*\bcheck:[^{}]*\breason:[^{}]*\}", page.read_text())
+]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 
 
@@ -52,3 +64,20 @@ def test_secret_variables_are_hidden(role: str) -> None:
         for name, option in (entry.get("options") or {}).items():
             if name.endswith(("_password", "_cookie", "_passphrase")):
                 assert option.get("no_log") is True, name
+
+
+@pytest.mark.parametrize(("page", "example"), WAIVERS, ids=lambda value: getattr(value, "name", None))
+def test_waiver_shown_as_an_example_is_one_that_a_site_takes(page: Path, example: str, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(ROOT / "inventories" / "hospital-a", site)
+    values = site / "group_vars" / "all" / "site.yml"
+    content = yaml.safe_load(values.read_text())
+    content["sitewright"]["waivers"] = [yaml.safe_load(example)]
+    values.write_text(yaml.safe_dump(content))
+    manifests, day = load_manifests(ROOT), date(2026, 12, 1)
+    loaded = load_site(site, manifests=manifests, rehearsal=False, check_ids=set(CHECKS), today=day)
+    assert [waiver.check for waiver in loaded.waivers] == [yaml.safe_load(example)["check"]], page
+
+
+def test_documentation_and_inventory_both_show_a_waiver() -> None:
+    assert {page.suffix for page, _ in WAIVERS} == {".md", ".yml"}

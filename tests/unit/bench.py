@@ -111,6 +111,7 @@ class Bench:
             manifests={},
             state=self.state,
             secrets={"ca_passphrase": "c4nary"},
+            authority=self.state / "pki",
             ssh={},
             rehearsal=None,
             runner=Runner(settings, redact=terminal.redact),

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from installer.operations.command_line import on_site, site_options
+from installer.operations.command_line import on_look, site_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from installer.operations.context import OperationContext
+    from installer.operations.context import SiteContext
     from installer.operations.request import Given
 
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def preflight_command(ctx: click.Context, /, **given: Unpack[Given]) -> None:
     """Ask every host whether it is fit; changes nothing."""
-    on_site(ctx, "preflight", given, _load)
+    on_look(ctx, "preflight", given, _load_preflight, prepares_hosts=True)
 
 
 @click.command("verify")
@@ -28,10 +28,16 @@ def preflight_command(ctx: click.Context, /, **given: Unpack[Given]) -> None:
 @click.pass_context
 def verify_command(ctx: click.Context, /, **given: Unpack[Given]) -> None:
     """Prove the site from the user's side and write the evidence."""
-    on_site(ctx, "verify", given, _load, prepares_hosts=False)
+    on_look(ctx, "verify", given, _load_verify)
 
 
-def _load() -> Callable[[OperationContext], None]:
-    from installer.operations.checks.operation import run_alone
+def _load_preflight() -> Callable[[SiteContext], None]:
+    from installer.operations.checks.operation import preflight_alone
 
-    return run_alone
+    return preflight_alone
+
+
+def _load_verify() -> Callable[[SiteContext], None]:
+    from installer.operations.checks.operation import verify_alone
+
+    return verify_alone

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from installer.bundle import inspect
 from installer.errors import InstallerError, PreflightError, VerificationError
+from installer.operations.context import opened_further
 from installer.operations.summary import Summary
 from installer.pki import AUTHORITY_FILE, issue_client
 from installer.preflight import run as run_preflight
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from installer.operations.context import OperationContext
+    from installer.operations.context import OperationContext, SiteContext
     from installer.report import Report
 
 _COLUMNS: Final = ("check", "host", "measured", "wanted", "verdict", "what to do or to know")
 _FAILED: Final = "failed"
 
 
-def preflight(context: OperationContext) -> Report:
+def preflight(context: SiteContext) -> Report:
     """Are the hosts fit? Asks them, changes nothing."""
     report = run_preflight(context.site, manifests=context.manifests, ssh=context.ssh, report=context.terminal.say)
     return _named(report, {"Sitewright": str(context.release)})
@@ -46,7 +47,7 @@ def _named(report: Report, release: Mapping[str, str]) -> Report:
     return replace(report, facts={"Release": dict(release), **report.facts})
 
 
-def require(context: OperationContext, report: Report, *, kind: str, everything: bool = False) -> Path:
+def require(context: SiteContext, report: Report, *, kind: str, everything: bool = False) -> Path:
     """Show a report and keep it; go on only when nothing in it failed.
 
     Args:
@@ -108,15 +109,28 @@ def _release_of(context: OperationContext) -> dict[str, str]:
     return known
 
 
-def run_alone(context: OperationContext) -> None:
-    """`preflight` or `verify` as an operation of its own: the whole table, or the JSON object.
+def preflight_alone(context: SiteContext) -> None:
+    """`preflight` as an operation of its own; the site's vault and authority are neither needed nor made.
 
     Raises:
-        PreflightError: If preflight failed.
-        VerificationError: If verify failed.
+        PreflightError: If a host is not fit.
     """
+    _tell(context, preflight(context), kind="preflight")
+
+
+def verify_alone(context: SiteContext) -> None:
+    """`verify` as an operation of its own.
+
+    Raises:
+        VerificationError: If the site was never installed from here, or does not do what it must.
+    """
+    with opened_further(context, "read") as operation:
+        _tell(context, verify(operation), kind="evidence")
+
+
+def _tell(context: SiteContext, report: Report, *, kind: str) -> None:
+    """The whole table, or the JSON object."""
     request = context.request
-    report, kind = (preflight(context), "preflight") if request.verb == "preflight" else (verify(context), "evidence")
     summary = Summary(operation=request.verb, site=context.site.name, started=request.started)
     summary.result = "done" if report.ok else _FAILED
     summary.more = {"report": report.to_json()}

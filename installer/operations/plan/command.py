@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def plan_command(ctx: click.Context, /, **given: Unpack[Given]) -> None:
     """Show what an install would change on each host; changes nothing."""
-    on_site(ctx, "plan", given, _load, prepares_bundle=True)
+    on_site(ctx, "plan", given, _load, use="try", prepares_bundle=True)
 
 
 def _load() -> Callable[[OperationContext], None]:

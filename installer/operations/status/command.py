@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from installer.operations.command_line import on_site, site_options
+from installer.operations.command_line import on_look, site_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from installer.operations.context import OperationContext
+    from installer.operations.context import SiteContext
     from installer.operations.request import Given
 
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @click.pass_context
 def status_command(ctx: click.Context, /, **given: Unpack[Given]) -> None:
     """Show what runs now and its health."""
-    on_site(ctx, "status", given, _load, prepares_hosts=False)
+    on_look(ctx, "status", given, _load)
 
 
-def _load() -> Callable[[OperationContext], None]:
+def _load() -> Callable[[SiteContext], None]:
     from installer.operations.status.operation import status
 
     return status

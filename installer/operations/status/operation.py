@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from installer.errors import VerificationError
 from installer.operations.checks.operation import subject_of
+from installer.operations.context import opened_further
 from installer.operations.summary import Summary
 from installer.stages.journal import Journal
 from installer.stages.kinds import describe, notice
@@ -17,7 +18,7 @@ from installer.verify import ask, health_checks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from installer.operations.context import OperationContext
+    from installer.operations.context import SiteContext
 
 VERB: Final = "status"
 _SSH_SECONDS: Final = 20
@@ -47,11 +48,11 @@ class HostState:
         return self.state == "running" and not self.failed_units
 
 
-def status(context: OperationContext) -> None:
+def status(context: SiteContext) -> None:
     """Show the last operation, every host, and the health of every service.
 
     Raises:
-        VerificationError: If something is not healthy.
+        VerificationError: If something is not healthy, or nothing was ever installed from here.
     """
     terminal = context.terminal
     summary = Summary(operation=VERB, site=context.site.name, started=context.request.started)
@@ -60,7 +61,7 @@ def status(context: OperationContext) -> None:
     journal = Journal(context.state / "journal.jsonl")
     last, unfinished = journal.last(), notice(journal.unfinished())
     if last is None:
-        operation = "nothing was installed by this controller"
+        operation = "never installed from this controller"
     else:
         operation = (
             f"{describe(last)}: {last.result or 'not finished'},"
@@ -81,21 +82,28 @@ def status(context: OperationContext) -> None:
     }
     if last is not None and last.done_stages:
         unhealthy += _services(context, summary)
-    summary.result = "failed" if unhealthy else "done"
-    if not unhealthy:
+    error = None
+    if last is None:
+        error = VerificationError(
+            f"{context.site.name} was never installed from this controller: its services were not asked",
+            hint=f"install it with: {context.request.install_command} (or run this where it was installed from)",
+        )
+    elif unhealthy:
+        error = VerificationError(
+            f"not healthy on {context.site.name}: {', '.join(dict.fromkeys(unhealthy))}",
+            hint=f"do what the tables say; {context.request.install_command} repairs what drifted",
+        )
+    if error is None:
+        summary.result = "done"
         terminal.document(summary.to_json())
         return
-    error = VerificationError(
-        f"not healthy on {context.site.name}: {', '.join(dict.fromkeys(unhealthy))}",
-        hint=f"see the tables; `./install --inventory {context.request.inventory}` repairs what drifted",
-    )
     terminal.document(summary.to_json(error))
     raise error
 
 
-def _services(context: OperationContext, summary: Summary) -> list[str]:
+def _services(context: SiteContext, summary: Summary) -> list[str]:
     """Health of the services as they tell it themselves; names of what is not healthy."""
-    with subject_of(context) as subject:
+    with opened_further(context, "read") as operation, subject_of(operation) as subject:
         results = [result for _, found in ask(health_checks(subject), subject) for result in found]
     context.terminal.table(
         ("service", "host", "measured", "verdict"),

@@ -1,0 +1,119 @@
+"""Looking at a site makes no secret and no authority; planning makes them where nobody keeps them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from installer.console.terminal import Terminal
+from installer.errors import VerificationError
+from installer.manifests import load_manifests
+from installer.operations.keeping import AUTHORITY_FOLDER, Keeper
+from installer.operations.request import Request
+from installer.pki import open_authority
+from installer.preflight import CHECKS
+from installer.site import load_site
+from installer.vault import catalog
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """The clinic, whose host no login reaches."""
+    folder = tmp_path / "fresh"
+    shutil.copytree(ROOT / "inventories" / "clinic", folder, ignore=shutil.ignore_patterns("vault.yml"))
+    hosts = yaml.safe_load((folder / "hosts.yml").read_text())
+    hosts["all"].setdefault("vars", {})["ansible_ssh_common_args"] = "-o ProxyCommand=/bin/false"
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    return folder
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def run(verb: str, site: Path, state: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """A verb as an operator types it, with no source of a vault password."""
+    environment = {name: value for name, value in os.environ.items() if "VAULT" not in name}
+    environment |= {"SITEWRIGHT_STATE": str(state), "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "installer", verb, "--inventory", str(site), "--output", "json"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return ended, json.loads(ended.stdout)
+
+
+@pytest.mark.parametrize(("verb", "code"), [("preflight", 3), ("status", 5), ("verify", 5)])
+def test_looking_at_a_fresh_site_asks_for_no_password_and_makes_no_secret(
+    site: Path, tmp_path: Path, verb: str, code: int
+) -> None:
+    before = files(site)
+    ended, said = run(verb, site, tmp_path / "state")
+    assert ended.returncode == code, ended.stderr
+    assert files(site) == before
+    assert not list((tmp_path / "state").rglob("pki"))
+    if verb == "preflight":
+        assert {each["check"] for each in said["report"]["results"]} == {"connection.ssh"}
+    else:
+        assert "clinic was never installed from this controller" in said["error"]["message"]
+        assert said["error"]["hint"].startswith(f"install it with: ./install --inventory {site} ")
+
+
+def keeper(site: Path, state: Path, tmp_path: Path) -> Keeper:
+    (tmp_path / "password").write_text(PASSWORD)
+    manifests = load_manifests(ROOT)
+    request = Request(
+        verb="plan", inventory=str(site), arguments=(), vault_password_file=tmp_path / "password", started=0
+    )
+    return Keeper(
+        request=request,
+        site=load_site(site, manifests=manifests, rehearsal=False, check_ids=set(CHECKS)),
+        state=state,
+        manifests=manifests,
+        terminal=Terminal(environment={}),
+    )
+
+
+def test_plan_of_a_fresh_site_works_with_secrets_that_are_gone_afterwards(site: Path, tmp_path: Path) -> None:
+    state, before = tmp_path / "state", files(site)
+    keeping = keeper(site, state, tmp_path)
+    with keeping.open("try") as kept:
+        assert kept.secrets.keys() == catalog(keeping.manifests).keys()
+        open_authority(kept.authority, kept.secrets["ca_passphrase"])
+        assert kept.vault.exists()
+    assert not kept.vault.exists()
+    assert not kept.authority.exists()
+    assert files(site) == before
+    assert not state.exists()
+
+
+def test_plan_of_an_installed_site_uses_what_is_there_and_adds_nothing_to_it(site: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    keeping = keeper(site, state, tmp_path)
+    with keeping.open("make") as made:
+        assert made.authority == state / AUTHORITY_FOLDER
+    content = made.vault.read_bytes()
+    with keeping.open("try") as kept:
+        assert (kept.secrets, kept.authority) == (made.secrets, made.authority)
+    assert made.vault.read_bytes() == content
+
+
+def test_secrets_of_a_site_that_was_never_installed_from_here_are_not_asked_for(site: Path, tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="never installed"), keeper(site, tmp_path, tmp_path).open("read"):
+        pass
