@@ -82,7 +82,7 @@ def make_plan(observed: Iterable[Observed], frame: Frame, *, redact: Callable[[s
     for row in rows:
         details = [_redacted(detail, redact) for detail in row.details]
         if row.changed:
-            single += _changes(row, details)
+            single += _changes(row, details, names)
         for plan in (detail.get("plan") or {} for detail in details):
             uses += [_use(row.host, unit) for unit in plan.get("units") or ()]
             declared += [_interruption(raw, names) for raw in plan.get("interrupts") or ()]
@@ -102,12 +102,13 @@ def make_plan(observed: Iterable[Observed], frame: Frame, *, redact: Callable[[s
     )
 
 
-def _changes(row: Observed, details: Sequence[Mapping[str, Any]]) -> list[Change]:
+def _changes(row: Observed, details: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Change]:
     """What one task would change on one host; its bare name when it does not say more."""
     found = [
-        Change(stage=row.stage, task=row.task, hosts=(row.host,), **fields)
+        Change(stage=row.stage, task=row.task, hosts=(names.get(node, node),), **fields)
         for detail in details
         for fields in _fields(detail, row.task)
+        for node in fields.pop("nodes", (row.host,))
     ]
     return found or [
         Change(stage=row.stage, task=row.task, kind="task", name=row.task, hosts=(row.host,), note=_hidden(details))
@@ -124,7 +125,8 @@ def _fields(detail: Mapping[str, Any], task: str) -> Iterator[dict[str, Any]]:
     for raw in plan.get("changes") or ():
         kind = raw["kind"] if raw.get("kind") in KINDS else "object"
         texts = {key: str(raw.get(key) or "") for key in ("name", "old", "new", "note")}
-        yield {"kind": kind, "lines": _shortened(raw.get("lines") or ()), **texts}
+        nodes = {"nodes": tuple(raw["nodes"])} if raw.get("nodes") else {}
+        yield {"kind": kind, "lines": _shortened(raw.get("lines") or ()), **texts, **nodes}
     for unit in plan.get("units") or ():
         if unit["action"] in _STATES:
             yield {"kind": "service", "name": unit["name"], "new": _STATES[unit["action"]]}
@@ -132,12 +134,24 @@ def _fields(detail: Mapping[str, Any], task: str) -> Iterator[dict[str, Any]]:
         return
     for words in _words(detail):
         yield {"kind": "object", "name": words}
-    for package in detail.get("missing") or ():
-        yield {"kind": "package", "name": str(package), "new": "installed"}
+    if "missing" in detail:
+        yield from _packages(detail)
+        return
     diffs = detail.get("diff") or ()
     for diff in [diffs] if isinstance(diffs, dict) else diffs:
         if any(diff.get(key) for key in ("before", "after", "prepared")):
             yield _of_builtin(diff, task)
+
+
+def _packages(detail: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Packages that would be installed or upgraded; the module's diff names their versions."""
+    lines = str((detail.get("diff") or {}).get("after") or "").splitlines()
+    versions = dict(line.split(" ", 1) for line in lines if " " in line)
+    for name in detail["missing"]:
+        version = versions.get(name, "")
+        yield {"kind": "package", "name": name, "new": version if version[:1].isdigit() else "", "note": "new"}
+    for change in detail.get("older") or ():
+        yield {"kind": "package", "name": change["name"], "old": change["installed"], "new": change["wanted"]}
 
 
 def _words(detail: Mapping[str, Any]) -> Iterator[str]:
@@ -145,7 +159,7 @@ def _words(detail: Mapping[str, Any]) -> Iterator[str]:
     for key in ("changes", "reasons", "reason"):
         said = detail.get(key) or ()
         if isinstance(said, dict):
-            yield from (f"{name}: {reason}" for name, reason in said.items())
+            yield from (f"certificate of {name}: {reason}" for name, reason in said.items())
         else:
             yield from (str(one) for one in ([said] if isinstance(said, str) else said))
 
@@ -208,7 +222,13 @@ def _paths(change: Change) -> Iterator[tuple[str, str]]:
 def _together(single: Iterable[Change], order: Sequence[str]) -> tuple[Change, ...]:
     """The same change on several hosts as one."""
     hosts: dict[Change, list[str]] = {}
+    seen: set[tuple[Any, ...]] = set()
     for change in single:
+        # A stage that finds done what an earlier one did, as packages, has nothing left to do.
+        thing = (*change.hosts, change.kind, change.name, change.old, change.new, change.lines)
+        if thing in seen:
+            continue
+        seen.add(thing)
         known = hosts.setdefault(replace(change, hosts=()), [])
         if change.hosts[0] not in known:
             known.append(change.hosts[0])

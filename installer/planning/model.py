@@ -83,7 +83,7 @@ class Interruption:
     @property
     def title(self) -> str:
         """The interruption in one line: what, where in which order, and what is noticed."""
-        return f"{_VERBS.get(self.what, self.what)} {self.service}, {_in_order(self.hosts)}: {self.effect}"
+        return f"{self.service} {_VERBS.get(self.what, self.what)} on {_in_order(self.hosts)}: {self.effect}"
 
 
 _VERBS: Final = {"restart": "restarts", "reload": "reloads", "stop": "stops", "switchover": "switches over"}

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 DOCUMENTATION = r"""
 module: apt_sole_source
@@ -156,11 +157,18 @@ def main() -> None:
             path.rename(free_name(aside, path.name))
         if outdated:
             fetch(module)
+    away = f"set aside in {module.params['set_aside_directory']}"
+    changes = [
+        *({"kind": "file", "name": str(path), "note": "source of packages"} for path in stale),
+        *({"kind": "file", "name": str(path), "new": away} for path in others),
+        *([{"kind": "object", "name": "list of packages", "new": "read again"}] if outdated else []),
+    ]
     module.exit_json(
         changed=bool(stale or others or outdated),
         changed_paths=[str(path) for path in stale],
         set_aside=[str(path) for path in others],
         fetched=outdated,
+        **told(module, changes=changes),
     )
 
 

@@ -100,6 +100,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 HTTP_ERRORS_FROM = 400
 HTTP_UNAUTHORIZED = 401
@@ -294,7 +295,8 @@ def main() -> None:
         engine.get("/version")
     except (RequestError, OSError) as error:
         if module.check_mode:
-            module.exit_json(changed=bool(wished), changes=wished, msg=f"the engine does not answer yet: {error}")
+            words = f"the engine does not answer yet: {error}"
+            module.exit_json(changed=bool(wished), changes=wished, msg=words, **told(module, wished))
         module.fail_json(msg=f"{parameters['url']}: {error}")
         return
     identity = Identity(engine, check_mode=module.check_mode)
@@ -305,7 +307,7 @@ def main() -> None:
             identity.ensure_user(user)
     except RequestError as error:
         module.fail_json(msg=f"{parameters['url']}: {error}", changes=identity.changes)
-    module.exit_json(changed=bool(identity.changes), changes=identity.changes)
+    module.exit_json(changed=bool(identity.changes), changes=identity.changes, **told(module, identity.changes))
 
 
 if __name__ == "__main__":

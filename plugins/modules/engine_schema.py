@@ -76,6 +76,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 # The scripts themselves record the version of the schema they make.
 RECORDED_VERSION = re.compile(
@@ -167,7 +168,8 @@ def main() -> None:
         present = version_in_database(parameters)
     except DatabaseError as error:
         if module.check_mode:
-            module.exit_json(changed=True, version="", msg=f"{where} does not answer yet: {error}")
+            words = f"{where} does not answer yet: {error}"
+            module.exit_json(changed=True, version="", msg=words, **told(module, [f"schema of the {where}"]))
         module.fail_json(msg=f"{where} cannot be asked for the engine's schema: {error}")
         return
     missing = [script for script in parameters["scripts"] if not Path(script).is_file()]
@@ -189,7 +191,7 @@ def main() -> None:
             module.fail_json(msg=f"{where}: the schema was not created and nothing was left behind: {error}")
         if not present:
             module.fail_json(msg=f"{where}: the scripts ran but recorded no version in act_ge_schema_log")
-    module.exit_json(changed=True, version=present)
+    module.exit_json(changed=True, version=present, **told(module, [f"schema of the {where}"]))
 
 
 if __name__ == "__main__":

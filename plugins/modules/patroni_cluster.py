@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils import patroni_plan
 
 DOCUMENTATION = r"""
 module: patroni_cluster
@@ -367,15 +368,17 @@ def main() -> None:
     patroni = Patroni(read_config(module, parameters["config_file"]))
     cluster = Cluster(patroni, parameters["members"], parameters["timeout_seconds"])
     changes: list[str] = []
+    plan: dict[str, Any] = {}
     try:
         if module.check_mode and (words := cluster.lacking()[1]):
             module.exit_json(changed=parameters["dynamic"] is not None, leader="", changes=words, restarted=[])
         members = cluster.wait_until_whole()
         if parameters["dynamic"] is not None:
             wished = json.loads(json.dumps(parameters["dynamic"]))
-            patch, changes = difference(wished, patroni.shared_settings())
+            patch, changes = difference(wished, held := patroni.shared_settings())
             if module.check_mode:
                 cluster.restarted = sorted(patroni.pending(members))
+                plan = patroni_plan.of(module, patch, held, [(one.name, one.role) for one in members], STANDBY_FLOORS)
             else:
                 if patch:
                     cluster.patch(patch)
@@ -388,7 +391,7 @@ def main() -> None:
     if leader in cluster.restarted and not module.check_mode:
         module.warn(f"PostgreSQL on the primary {leader} was restarted; writes paused meanwhile")
     changed = bool(changes or cluster.restarted)
-    module.exit_json(changed=changed, leader=leader, changes=changes, restarted=cluster.restarted)
+    module.exit_json(changed=changed, leader=leader, changes=changes, restarted=cluster.restarted, **plan)
 
 
 if __name__ == "__main__":

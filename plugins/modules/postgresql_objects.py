@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 try:
     import psycopg2  # type: ignore[import-untyped]  # Debian's, on the host
@@ -292,7 +293,7 @@ def main() -> None:
         module.fail_json(msg=f"PostgreSQL refused: {reason}", changes=server.changes)
     finally:
         server.close()
-    module.exit_json(changed=bool(server.changes), changes=server.changes)
+    module.exit_json(changed=bool(server.changes), changes=server.changes, **told(module, server.changes))
 
 
 if __name__ == "__main__":

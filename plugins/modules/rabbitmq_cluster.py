@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 DOCUMENTATION = r"""
 module: rabbitmq_cluster
@@ -283,7 +284,7 @@ def main() -> None:
     )
     cluster = Cluster(module)
     cluster.converge()
-    module.exit_json(changed=bool(cluster.done), done=cluster.done)
+    module.exit_json(changed=bool(cluster.done), done=cluster.done, **told(module, cluster.done))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 DOCUMENTATION = r"""
 module: redis_replication
@@ -356,9 +357,7 @@ def lines(name: str) -> list[str]:
 
 def main() -> None:
     """Entry point of the module."""
-    text = {"type": "str", "required": True}
-    path = {"type": "path", "required": True}
-    number = {"type": "int", "required": True}
+    text, path, number = ({"type": kind, "required": True} for kind in ("str", "path", "int"))
     users = {"type": "list", "elements": "str", "default": [], "no_log": True}
     module = AnsibleModule(
         argument_spec={
@@ -380,8 +379,7 @@ def main() -> None:
     deadline = time.monotonic() + module.params["timeout_seconds"]
     result: dict[str, Any] = {}
     if state == "described":
-        files = [Path(module.params["server_state_file"]), Path(module.params["sentinel_state_file"])]
-        has_past = all(file.exists() for file in files)
+        has_past = all(Path(module.params[f"{kind}_state_file"]).exists() for kind in ("server", "sentinel"))
         result = {
             "has_past": has_past,
             "remembered": group.remembered_master(),
@@ -393,7 +391,8 @@ def main() -> None:
         if state == "failed_over":
             group.move_master(deadline)
         result = {"master": group.await_health(deadline)}
-    module.exit_json(changed=bool(group.done), done=group.done, **result)
+    last = dict.fromkeys(("redis-server.service", "redis-sentinel.service"), result.get("master", ""))
+    module.exit_json(changed=bool(group.done), done=group.done, **result, **told(module, group.done, last=last))
 
 
 if __name__ == "__main__":

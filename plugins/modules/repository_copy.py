@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 DOCUMENTATION = r"""
 module: repository_copy
@@ -123,9 +124,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if module.check_mode:
-        module.exit_json(changed=True, removed=[])
     root, name = Path(module.params["root"]), module.params["name"]
+    if module.check_mode:
+        copy = {"kind": "file", "name": str(root), "new": f"copy {name}", "note": "packages of the bundle"}
+        module.exit_json(changed=True, removed=[], **told(module, changes=[copy]))
     fresh = root / f"{name}.partial"
     os.umask(0o022)
     unpack(Path(module.params["archive"]), fresh)

@@ -29,7 +29,9 @@ def test_a_role_that_rolls_its_own_restart_treats_the_master_last() -> None:
     (found,) = conclude(redis(*svc), changed(CONFIG, *svc), hosts=HOSTS, last={"redis-server.service": "svc1"})
     assert (found.service, found.what, found.hosts) == ("Redis", "restart", ("svc2", "svc3", "svc1"))
     assert found.why == (CONFIG,)
-    assert found.title == ("restarts Redis, svc2, then svc3, then svc1: up to 6 s without writes when the master moves")
+    assert found.title == (
+        "Redis restarts on svc2, then svc3, then svc1: up to 6 s without writes when the master moves"
+    )
 
 
 def test_a_file_no_unit_reads_interrupts_nothing() -> None:

@@ -48,6 +48,11 @@ def test_the_same_change_on_two_hosts_is_one() -> None:
     assert change.title == "max_connections 100 -> 130"
 
 
+def test_what_two_stages_ask_for_is_told_once() -> None:
+    plan = made(seen("db1", setting("130"), stage="base"), seen("db1", setting("130")))
+    assert [change.stage for change in plan.changes] == ["base"]
+
+
 def test_different_values_stay_apart() -> None:
     assert len(made(seen("db2", setting("130")), seen("db1", setting("131"))).changes) == 2
 
@@ -84,7 +89,7 @@ def test_what_a_module_declares_is_told_with_its_hosts_names() -> None:
     declared = {"service": "PostgreSQL", "what": "restart", "nodes": ["db2", "10.0.0.1"], "seconds": 5, "why": "x"}
     (one,) = made(seen("db1", setting("130"), interrupts=[declared])).interrupted
     assert one.hosts == ("db2", "db1")
-    assert one.title == "restarts PostgreSQL, db2, then db1: about 5 s"
+    assert one.title == "PostgreSQL restarts on db2, then db1: about 5 s"
 
 
 def test_a_builtin_modules_diff_is_shown_with_its_path() -> None:
@@ -92,6 +97,20 @@ def test_a_builtin_modules_diff_is_shown_with_its_path() -> None:
     plan = made(Observed(stage="base", host="db1", task="t", changed=True, details=({"diff": diff},)))
     (change,) = plan.changes
     assert (change.kind, change.name, change.lines[-2:]) == ("file", "/etc/x", ("-b", "+c"))
+
+
+def test_packages_are_told_with_their_versions() -> None:
+    older = [{"name": "redis-server", "installed": "5:8.0.2-1", "wanted": "5:8.0.5-1"}]
+    detail = {
+        "missing": ["nginx"],
+        "older": older,
+        "diff": {"before": "x", "after": "nginx 1.26.3-3\nredis-server 5:8\n"},
+    }
+    plan = made(Observed(stage="base", host="db1", task="t", changed=True, details=(detail,)))
+    assert [change.title for change in plan.changes] == [
+        "nginx -> 1.26.3-3 (new)",
+        "redis-server 5:8.0.2-1 -> 5:8.0.5-1",
+    ]
 
 
 def test_a_known_secret_is_nowhere_even_if_a_module_breaks_its_promise(tmp_path: Path) -> None:
