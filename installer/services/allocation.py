@@ -47,7 +47,7 @@ class Allocation:
         """A service's share with its part of the operating system's, in MB; for formulas that count that in."""
         own = _share(self.claims[service], self.level)
         weights = sum(claim.weight for name, claim in self.claims.items() if name != SYSTEM)
-        if SYSTEM not in self.claims or not weights:
+        if service == SYSTEM or SYSTEM not in self.claims or not weights:
             return int(own)
         return int(own + _share(self.claims[SYSTEM], self.level) * self.claims[service].weight / weights)
 

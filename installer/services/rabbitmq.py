@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME: Final = "rabbitmq"
+_WAL_CEILING_MB: Final = 512
 _EXAMPLE: Final[Mapping[str, int]] = {"memory_mb": 16384, "memory_watermark_mb": 8192}
 
 
@@ -39,14 +40,24 @@ def _settings(situation: Situation) -> tuple[TunedSetting, ...]:
         )
         found.append(watermark)
     if "memory_watermark_mb" in given:
-        # A node may have to write all it holds in memory; the same again for logs of quorum queues being compacted.
-        limit = TunedSetting(
-            name="rabbitmq_disk_free_limit_mb",
-            value=2 * int(given["memory_watermark_mb"]),
-            formula="2 * memory watermark",
-            source="RabbitMQ documentation, Disk alarms: at least the memory watermark",
-        )
-        found.append(limit)
+        watermark_mb = int(given["memory_watermark_mb"])
+        found += [
+            # A node may have to write all it holds in memory; the same again for logs of quorum queues being compacted.
+            TunedSetting(
+                name="rabbitmq_disk_free_limit_mb",
+                value=2 * watermark_mb,
+                formula="2 * memory watermark",
+                source="RabbitMQ documentation, Disk alarms: at least the memory watermark",
+            ),
+            # Held in memory until the log is full. With RabbitMQ's 512 MB a small node would stop its publishers before
+            # that, and where nobody consumes nothing would ever fill the log.
+            TunedSetting(
+                name="rabbitmq_wal_size_mb",
+                value=min(watermark_mb // 4, _WAL_CEILING_MB),
+                formula="min(memory watermark / 4, 512 MB)",
+                source="RabbitMQ documentation, Quorum queues: memory of 3 to 4 times the limit",
+            ),
+        ]
     return tuple(found)
 
 

@@ -240,3 +240,13 @@ def test_every_number_has_a_formula_and_a_source() -> None:
             found = explain(site(service.group), "h", service.name, service.example)
             assert found
             assert all(each.formula and each.source for each in found)
+
+
+@given(memory_mb=st.integers(2048, 64 * GB))
+def test_the_brokers_log_leaves_its_memory_room(memory_mb: int) -> None:
+    watermark = value("rabbitmq_memory_watermark_mb", "rabbitmq", memory_mb, *ONE_HOST)
+    found = explain(site(*ONE_HOST), "h", "rabbitmq", {"memory_watermark_mb": watermark})
+    log = {each.name: each.value for each in found}["rabbitmq_wal_size_mb"]
+    assert isinstance(watermark, int)
+    assert isinstance(log, int)
+    assert 16 <= log <= watermark // 3
