@@ -51,9 +51,9 @@ def _nested(command: click.Command, given: dict[str, Any]) -> dict[str, Any]:
 @version_option
 @click.pass_context
 def cli(ctx: click.Context, /, **given: Unpack[Given]) -> None:
-    """Install the workflow platform on a site's hosts, and prove it.
+    """Install the workflow platform on a site's hosts, and verify it.
 
-    Without a verb: preflight, then every stage not yet done for these inputs, then the proof.
+    Without a verb: preflight, then every stage not yet done for these inputs, then the verification.
     After any interruption the same command resumes; when all is done, it repairs what drifted.
     """
     if ctx.invoked_subcommand is None:

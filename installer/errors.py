@@ -56,6 +56,6 @@ class BundleError(InstallerError):
 
 
 class InterruptedRunError(InstallerError):
-    """The operator stopped the run; the same command carries on."""
+    """The operator stopped the run; the same command resumes."""
 
     exit_code = EXIT_INTERRUPTED

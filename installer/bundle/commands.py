@@ -84,7 +84,7 @@ class Commands:
     ) -> subprocess.Popen[str]:
         with self._lock:
             if self._stopped:
-                raise BundleError("the build was stopped", hint="run the same command again; it carries on")
+                raise BundleError("the build was stopped", hint="run the same command again; it resumes")
             child = subprocess.Popen(  # noqa: S603 - no shell, the arguments are our own
                 [*_DIE_WITH_US, *argv],
                 cwd=directory,

@@ -62,7 +62,7 @@ class Inventory:
         return tuple(group for group in GROUPS if host in self.groups.get(group, {}))
 
     def report(self, source: Source, what: str, fix: str) -> None:
-        """Note a problem and carry on, so that all are shown at once; but no more than anybody reads.
+        """Note a problem and go on, so that all are shown at once; but no more than anybody reads.
 
         Raises:
             DocumentError: With all of them, when they are too many to go on looking.

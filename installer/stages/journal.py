@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Left for good; the next run started over.
 ABANDONED: Final = "abandoned"
-# All stages are done, but the verification failed: the next run goes through all stages again.
+# All stages are done, and the verification failed: the next run goes through all stages again.
 VERIFICATION_FAILED: Final = "verification failed"
 # Release 0.1 wrote no format and described inputs where it should have named them.
 _FORMAT: Final = 2

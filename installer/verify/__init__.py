@@ -64,7 +64,7 @@ def run(subject: Subject, *, report: Callable[[str], None]) -> Report:
     for name, found in ask(all_checks(subject), subject):
         results.extend(found)
         bad = sum(1 for each in found if not each.ok)
-        report(f"verify {name}: {len(found) - bad} of {len(found)} as wanted")
+        report(f"verify {name}: {len(found) - bad} of {len(found)} passed")
     return Report(
         title="Verification",
         site=subject.name,

@@ -112,15 +112,15 @@ def _destroy() -> None:
 
 
 def _interrupt() -> None:
-    """Kill a run between its configuration and its service, let the next one mend it, put all back.
+    """Kill a run between its configuration and its service, let the next one repair it, put all back.
 
     `interrupted.yml` of the scenario holds variables that change the configuration.
     """
     changes = _SCENARIO / "interrupted.yml"
     extra = ["--extra-vars", f"@{changes}"] if changes.exists() else []
     _run_until(_SERVICE_TASK, extra)
-    mended = _run(extra)
-    if changes.exists() and not any(mended):
+    repaired = _run(extra)
+    if changes.exists() and not any(repaired):
         raise InstallerError(
             "the run after the interrupted one changed nothing: a restart was lost",
             hint="see what the service's unit task watches",

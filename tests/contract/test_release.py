@@ -33,3 +33,8 @@ def test_the_licence_is_the_one_that_roles_name() -> None:
         for file in ROOT.glob("roles/*/meta/main.yml")
     }
     assert named == {"Apache-2.0"}
+
+
+def test_the_collection_has_the_same_version_in_its_own_spelling() -> None:
+    collection = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))
+    assert collection["version"] == VERSION.replace(".dev", "-dev")

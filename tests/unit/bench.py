@@ -96,7 +96,7 @@ class Bench:
         site = SimpleNamespace(
             name="bench",
             path=self.root,
-            hosts={"one": None},
+            hosts={"one": SimpleNamespace(address="127.0.0.1")},
             groups={},
             certificates_directory=None,
             digest=lambda: digest,

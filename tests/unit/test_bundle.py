@@ -206,7 +206,7 @@ def test_a_damaged_download_in_the_cache_is_fetched_again(workshop: Workshop) ->
     assert workshop.build() == first
 
 
-def test_a_killed_build_leaves_nothing_in_place_and_the_next_one_carries_on(bare: Workshop) -> None:
+def test_a_killed_build_leaves_nothing_in_place_and_the_next_one_resumes(bare: Workshop) -> None:
     (bare.payload / "build").write_text("#!/bin/sh\ntouch started\nexec sleep 100\n", encoding="utf-8")
     code = (
         "import sys; from pathlib import Path; import installer.controller.debian_mirror as m\n"

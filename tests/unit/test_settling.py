@@ -1,4 +1,4 @@
-"""Before carrying on: a host is left alone until what was interrupted there has ended."""
+"""Before a run resumes: a host is left alone until what was interrupted there has ended."""
 
 from __future__ import annotations
 

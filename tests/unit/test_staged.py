@@ -12,9 +12,11 @@ import pytest
 
 from installer.errors import ConfigurationError
 from installer.operations.context import OperationContext
+from installer.operations.plan import operation as planning
 from installer.operations.staged import Material, StagedOperation, carry_out
+from installer.operations.status.operation import status
 from installer.operations.summary import Summary
-from installer.stages.journal import Input
+from installer.stages.journal import Circumstances, Input
 from installer.stages.kinds import Kind
 from tests.unit.bench import ROOT, Bench, chain, results
 
@@ -60,7 +62,9 @@ def wait_until_it_ran(bench: Bench, stage: str) -> None:
         time.sleep(0.05)
 
 
-def test_a_killed_operation_is_seen_by_others_and_resumed_by_its_own_kind(tmp_path: Path, sockets: Path) -> None:
+def test_a_killed_operation_is_seen_by_others_and_resumed_by_its_own_kind(
+    tmp_path: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Bench(tmp_path, sockets, MOVE)
     bench.lay_down(TIDY)
     hold = Path(f"{bench.log}.hold-second")
@@ -71,6 +75,13 @@ def test_a_killed_operation_is_seen_by_others_and_resumed_by_its_own_kind(tmp_pa
     process.wait()
     assert bench.ran() == ["first", "second"]
     hold.unlink()
+
+    # Who only looks is told, and runs: here a plan of the other graph.
+    monkeypatch.setattr(planning, "verify_bundle", lambda _context: None)
+    said = bench.run(lambda context: planning.plan_graph(context, TIDY), verb="plan")
+    assert said["unfinished_operation"].startswith("the move begun ")
+    assert "(1 of 2 stages done)" in said["unfinished_operation"]
+    assert bench.ran() == []
 
     # Another kind is told what to do, and touches nothing.
     with pytest.raises(ConfigurationError) as refused:
@@ -89,3 +100,12 @@ def test_a_killed_operation_is_seen_by_others_and_resumed_by_its_own_kind(tmp_pa
     bench.run(lambda context: carry_out(context, work("tidy")), verb="tidy")
     assert bench.ran() == ["first", "second"]
     assert [(each.kind, each.result) for each in bench.journal.operations()] == [("move", "done"), ("tidy", "done")]
+
+
+def test_status_shows_what_is_not_finished_and_by_which_release(tmp_path: Path, sockets: Path) -> None:
+    bench = Bench(tmp_path, sockets, MOVE)
+    begun_with = Circumstances(command="./install upgrade --inventory bench", release="0.3.0")
+    bench.journal.begin("upgrade", {}, stages=("first", "second"), begun_with=begun_with)
+    said = bench.run(status, verb="status")
+    assert said["last_operation"].endswith("UTC by release 0.3.0: not finished, 0 of 2 stages done")
+    assert said["unfinished_operation"].endswith("resume it with: ./install upgrade --inventory bench")

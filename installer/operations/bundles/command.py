@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.group("bundle")
 def bundle_command() -> None:
-    """Build, prove and look at bundles: all a site needs, signed."""
+    """Build, verify and look at bundles: all a site needs, signed."""
 
 
 @bundle_command.command("build")
@@ -44,7 +44,7 @@ def bundle_build(program: Program, out: Path | None, mirror: str, security_mirro
 @output_option
 @click.pass_obj
 def bundle_verify(program: Program, bundle: Path | None, key: Path | None) -> None:
-    """Prove, without network, that no byte of a bundle is missing, added or changed."""
+    """Verify, without network, that no byte of a bundle is missing, added or changed."""
     from installer.operations.bundles.operation import verify
 
     verify(program.paths, program.terminal, bundle=bundle, key=key)

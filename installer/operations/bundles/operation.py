@@ -44,7 +44,7 @@ def build(
 
 
 def verify(paths: Paths, terminal: Terminal, *, bundle: Path | None, key: Path | None) -> None:
-    """Prove a bundle, offline.
+    """Verify a bundle, offline.
 
     Raises:
         BundleError: Naming the file that is wrong.

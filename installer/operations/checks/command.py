@@ -27,7 +27,7 @@ def preflight_command(ctx: click.Context, /, **given: Unpack[Given]) -> None:
 @site_options
 @click.pass_context
 def verify_command(ctx: click.Context, /, **given: Unpack[Given]) -> None:
-    """Prove the site from the user's side and write the evidence."""
+    """Verify the site from the user's side and write the evidence."""
     on_look(ctx, "verify", given, _load_verify)
 
 

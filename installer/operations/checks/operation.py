@@ -15,6 +15,7 @@ from installer.preflight import run as run_preflight
 from installer.report.page import write
 from installer.services.health.subject import Subject
 from installer.stages.journal import Journal
+from installer.stages.kinds import notice
 from installer.verify import run as run_verification
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def require(context: SiteContext, report: Report, *, kind: str, everything: bool
     error = PreflightError if kind == "preflight" else VerificationError
     raise error(
         f"{report.title.lower()}: {len(report.failed)} of {len(report.results)} checks failed on {report.site}",
-        hint="do what the table says and run the same command again",
+        hint="fix what the table names, then run the same command again",
     )
 
 
@@ -132,6 +133,8 @@ def _tell(context: SiteContext, report: Report, *, kind: str) -> None:
     """The whole table, or the JSON object."""
     request = context.request
     summary = Summary(operation=request.verb, site=context.site.name, started=request.started)
+    if unfinished := notice(Journal(context.state / "journal.jsonl").unfinished()):
+        context.terminal.say(unfinished)
     summary.result = "done" if report.ok else _FAILED
     summary.more = {"report": report.to_json()}
     try:

@@ -1,1 +1,1 @@
-"""`./install` without a verb: bring a site to what its inventory and the bundle say, and prove it."""
+"""`./install` without a verb: bring a site to what its inventory and the bundle say, and verify it."""

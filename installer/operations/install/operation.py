@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def install(context: OperationContext) -> None:
-    """Bring the site to what its inventory and the bundle say, and prove it.
+    """Bring the site to what its inventory and the bundle say, and verify it.
 
     Raises:
         InstallerError: Whatever stopped it; the same command resumes it.
@@ -34,14 +34,14 @@ def install(context: OperationContext) -> None:
             title="Installing",
             prepare=lambda: bundle_material(context),
             check=lambda summary: preflight(context, summary),
-            verify=lambda summary: prove(context, summary),
+            verify=lambda summary: verify_site(context, summary),
             conclude=lambda summary: _conclude(context, summary),
         ),
     )
 
 
 def bundle_material(context: OperationContext) -> Material:
-    """The bundle to install from, proven.
+    """The bundle to install from, verified.
 
     Raises:
         BundleError: If it is not what its publisher signed; naming the file that is wrong.
@@ -79,13 +79,13 @@ def preflight(context: OperationContext, summary: Summary) -> None:
     checks.require(context, report, kind="preflight")
 
 
-def prove(context: OperationContext, summary: Summary) -> None:
+def verify_site(context: OperationContext, summary: Summary) -> None:
     """Ask the site from the user's side, and keep the evidence.
 
     Raises:
         VerificationError: If it does not do what it must.
     """
-    context.terminal.step(f"Proving {context.site.name} from the user's side")
+    context.terminal.step(f"Verifying {context.site.name} from the user's side")
     report = checks.verify(context)
     summary.add_step("verify", DONE if report.ok else FAILED, report.seconds)
     summary.more["verification"] = {"ok": report.ok, **report.counts()}
@@ -95,7 +95,7 @@ def prove(context: OperationContext, summary: Summary) -> None:
 def _conclude(context: OperationContext, summary: Summary) -> None:
     site, terminal = context.site, context.terminal
     terminal.result(
-        f"{site.name} is installed and proven: changed={summary.changed} on {len(site.hosts)} host(s)"
+        f"{site.name} is installed and verified: changed={summary.changed} on {len(site.hosts)} host(s)"
         f" in {summary.seconds:.0f} s"
     )
     terminal.result(f"evidence: {summary.more['evidence']}")

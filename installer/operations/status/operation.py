@@ -52,7 +52,7 @@ def status(context: SiteContext) -> None:
     """Show the last operation, every host, and the health of every service.
 
     Raises:
-        VerificationError: If something is not healthy, or nothing was ever installed from here.
+        VerificationError: If there is a health problem, or nothing was ever installed from here.
     """
     terminal = context.terminal
     summary = Summary(operation=VERB, site=context.site.name, started=context.request.started)
@@ -90,7 +90,7 @@ def status(context: SiteContext) -> None:
         )
     elif unhealthy:
         error = VerificationError(
-            f"not healthy on {context.site.name}: {', '.join(dict.fromkeys(unhealthy))}",
+            f"health problems on {context.site.name}: {', '.join(dict.fromkeys(unhealthy))}",
             hint=f"do what the tables say; {context.request.install_command} repairs what drifted",
         )
     if error is None:
