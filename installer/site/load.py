@@ -8,7 +8,7 @@ import zoneinfo
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from installer.documents import Document, DocumentError, Problem, nearest, read_document, shown
 from installer.documents.schema import refusal, validate
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from installer.manifests import RoleManifest
 
 _SITE_FILE: Final = "group_vars/all/site.yml"
+_SITE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # A network of two addresses would hold a host and no virtual IP.
 _SMALLEST_NETWORK: Final = 30
@@ -94,11 +95,18 @@ def _line(value: str) -> str:
     return value
 
 
+def _site_name(value: str) -> str:
+    if not _SITE_NAME.fullmatch(value):
+        fix = "allowed: lower-case letters, digits and hyphens, 2 to 32, a letter first, no hyphen last"
+        raise refusal(f"is {shown(value)}", fix)
+    return value
+
+
 Network = Annotated[ipaddress.IPv4Network, BeforeValidator(_network)]
 Address = Annotated[ipaddress.IPv4Address, BeforeValidator(_address)]
 Line = Annotated[str, AfterValidator(_line)]
 Domain = Annotated[str, AfterValidator(_domain)]
-SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$")]
+SiteName = Annotated[str, AfterValidator(_site_name)]
 
 
 class _Strict(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from installer.documents import nearest, read_document
@@ -67,19 +68,24 @@ def read_role_variables(roles: Iterable[Path]) -> dict[str, Option]:
     """Every variable of these roles, by name.
 
     Raises:
-        DocumentError: If a specification is not YAML.
+        DocumentError: If a specification or a file of limits is not what it may be.
     """
+    return {name: option for role in roles for name, option in _variables_of(role).items()}
+
+
+@cache
+def _variables_of(role: Path) -> Mapping[str, Option]:
+    """The variables of a role; its files are the installer's own and read once per process."""
+    path = role / "meta" / "argument_specs.yml"
+    if not path.is_file():
+        return {}
+    specification = read_document(path).value or {}
     variables: dict[str, Option] = {}
-    for role in roles:
-        path = role / "meta" / "argument_specs.yml"
-        if not path.is_file():
-            continue
-        specification = read_document(path).value or {}
-        for entry in (specification.get("argument_specs") or {}).values():
-            variables |= _options(entry.get("options") or {})
-        for name, limit in read_limits(role).items():
-            if name in variables:  # a test of the house refuses limits of variables that are not there
-                variables[name] = _limited(variables[name], limit)
+    for entry in (specification.get("argument_specs") or {}).values():
+        variables |= _options(entry.get("options") or {})
+    for name, limit in read_limits(role).items():
+        if name in variables:  # a test of the house refuses limits of variables that are not there
+            variables[name] = _limited(variables[name], limit)
     return variables
 
 
