@@ -118,6 +118,12 @@ site_options: Final = options(
         metavar="FILE",
         help="File with the vault password, or a program that prints it.",
     ),
+    click.option(
+        "--become-password-file",
+        type=EXISTING,
+        metavar="FILE",
+        help="File with sudo's password on the hosts, or a program that prints it; else vault_become_password.",
+    ),
     click.option("--bundle", type=PATH, metavar="DIR", help="The bundle, if not the usual one."),
     click.option("--bundle-key", type=EXISTING, metavar="FILE", help="Public key of the bundle's publisher."),
     output_option,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,10 +23,10 @@ from installer.rehearsal.lifecycle import find
 from installer.site import load_site, runtime
 from installer.site.connection import login_argv
 from installer.site.runtime import RehearsalConnection
-from installer.vault import redactions, vault_client
+from installer.vault import become_variables, redactions, vault_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from installer.console.terminal import Terminal
     from installer.controller.paths import Paths
@@ -50,6 +51,7 @@ class SiteContext:
         state: Folder of this site's (or rehearsal's) journal, runs, facts and evidence.
         ssh: Host to the command that logs into it.
         rehearsal: The throwaway hosts, when these are the ones worked on.
+        become_password: Gives sudo's password, or None; the vault is opened for it only when somebody asks.
         release: Which release of Sitewright this is.
     """
 
@@ -61,6 +63,7 @@ class SiteContext:
     state: Path
     ssh: Mapping[str, tuple[str, ...]]
     rehearsal: Rehearsal | None
+    become_password: Callable[[], str | None] = field(repr=False)
     release: Release
 
     @property
@@ -89,6 +92,19 @@ class OperationContext(SiteContext):
     secrets: Mapping[str, str] = field(repr=False)
     authority: Path
     runner: Runner
+
+
+def once(ask: Callable[[], str | None]) -> Callable[[], str | None]:
+    """Ask when the answer is first wanted, from whichever thread, and never again."""
+    lock, answers = threading.Lock(), list[str | None]()
+
+    def answer() -> str | None:
+        with lock:
+            if not answers:
+                answers.append(ask())
+            return answers[0]
+
+    return answer
 
 
 def load(request: Request, paths: Paths) -> tuple[Site, Mapping[str, RoleManifest]]:
@@ -124,6 +140,7 @@ def looked_at(request: Request, paths: Paths, terminal: Terminal) -> Iterator[Si
         stack.callback(close_logins, sockets_folder(state))
         stack.enter_context(terminal.logging_to(state / "log.jsonl"))
         terminal.note("begin", command=request.command, process=os.getpid())
+        keeper = Keeper(request=request, site=site, state=state, manifests=manifests, terminal=terminal)
         yield SiteContext(
             request=request,
             paths=paths,
@@ -133,6 +150,7 @@ def looked_at(request: Request, paths: Paths, terminal: Terminal) -> Iterator[Si
             state=state,
             ssh=_logins(site, rehearsal, sockets_folder(state)),
             rehearsal=rehearsal,
+            become_password=once(keeper.become_password),
             release=read_release(paths.root),
         )
 
@@ -173,6 +191,7 @@ def opened_further(seen: SiteContext, use: SecretsUse) -> Iterator[OperationCont
             "sitewright_release": seen.release.version,
         }
         strategy = chosen_strategy(request.strategy)
+        become = seen.keeper.become_password(kept.secrets)
         _, connection = _rehearsal(site, paths)
         inventory = runtime.write(
             site,
@@ -182,6 +201,7 @@ def opened_further(seen: SiteContext, use: SecretsUse) -> Iterator[OperationCont
             extra=extra,
             python_as_root=strategy == "mitogen",
             connection=connection,
+            become_vault=become_variables(become, kept.password) if become else None,
         )
         client = stack.enter_context(vault_client(kept.password))
         runner = Runner(
@@ -198,6 +218,7 @@ def opened_further(seen: SiteContext, use: SecretsUse) -> Iterator[OperationCont
             redact=seen.terminal.redact,
         )
         known = {each.name: getattr(seen, each.name) for each in fields(SiteContext)}
+        known["become_password"] = lambda: become
         yield OperationContext(**known, secrets=kept.secrets, authority=kept.authority, runner=runner)
 
 

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Final
 from installer.errors import VerificationError
 from installer.pki import CERTIFICATE_FILE, ensure_authority
 from installer.stages.journal import Journal
-from installer.vault import VAULT_PREFIX, catalog, ensure_vault, read_vault, rehearsal_password, resolve_password
+from installer.vault import (
+    VAULT_PREFIX,
+    become_password,
+    catalog,
+    ensure_vault,
+    read_vault,
+    rehearsal_password,
+    resolve_password,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from installer.operations.request import Request, SecretsUse
     from installer.site import Site
 
+_SUDO: Final = "become_password"
 AUTHORITY_FOLDER: Final = "pki"
 VAULT_FILE: Final = "vault.yml"
 
@@ -68,6 +77,24 @@ class Keeper:
     def vault(self) -> Path:
         """The vault's file: in the inventory, or with the rehearsal it belongs to."""
         return (self.state if self.site.rehearsal else self.site.path) / VAULT_FILE
+
+    def become_password(self, secrets: Mapping[str, str] | None = None) -> str | None:
+        """Sudo's password on the hosts, None when nobody said one: the option's, else the vault's.
+
+        Args:
+            secrets: The vault's values, when it is open already; else it is opened if there is one.
+
+        Raises:
+            ConfigurationError: If the file that was named has none, or the vault cannot be opened.
+        """
+        if self.request.become_password_file is not None:
+            value: str | None = become_password(self.request.become_password_file).value
+        else:
+            if secrets is None:
+                secrets = self.read(self.password()) if self.vault.exists() else {}
+            value = secrets.get(_SUDO)
+        self.terminal.hide([value] if value else [])
+        return value
 
     @contextmanager
     def open(self, use: SecretsUse) -> Iterator[Kept]:

@@ -25,6 +25,7 @@ class Given(TypedDict, total=False):
     stages_at_once: int | None
     start_over: bool
     vault_password_file: Path | None
+    become_password_file: Path | None
     bundle: Path | None
     bundle_key: Path | None
     mirror: str
@@ -43,6 +44,7 @@ class Request:
         stages_at_once: Most stages that run at the same time; None leaves it to the operation.
         start_over: Forget an unfinished operation.
         vault_password_file: Where the vault password is, if it was said.
+        become_password_file: Where sudo's password on the hosts is, if it was said.
         bundle: The bundle, if another than the usual one was named.
         bundle_key: The publisher's public key, if it was given.
         mirror: Debian archive to build from, if another than the controller's.
@@ -57,6 +59,7 @@ class Request:
     stages_at_once: int | None = None
     start_over: bool = False
     vault_password_file: Path | None = None
+    become_password_file: Path | None = None
     bundle: Path | None = None
     bundle_key: Path | None = None
     mirror: str = ""

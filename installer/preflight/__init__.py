@@ -30,6 +30,7 @@ def run(
     manifests: Mapping[str, RoleManifest],
     ssh: Mapping[str, Sequence[str]],
     report: Callable[[str], None],
+    password: Callable[[], str | None] = lambda: None,
 ) -> Report:
     """Ask every host, then let the hosts try each other, and judge.
 
@@ -38,11 +39,12 @@ def run(
         manifests: The roles' manifests: ports, directories.
         ssh: Host to the argv prefix that runs a command there.
         report: Told of each step.
+        password: Gives sudo's password, or None; asked only when a host's sudo asks for it.
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
     resolved = site.resolved()
-    with hosts.Probes(ssh) as probes:
+    with hosts.Probes(ssh, password=password) as probes:
         results = _results(resolved, manifests, probes, report)
     today = datetime.now(UTC).date()
     return Report(
@@ -114,7 +116,7 @@ def _order(site: Mapping[str, Any], manifests: Mapping[str, RoleManifest], host:
 def _unasked(answer: hosts.Answer) -> CheckResult:
     """A host that could not be asked, with the step at which that failed."""
     return CheckResult(
-        check=f"connection.{answer.step}" if answer.step != "probe" else "connection.python",
+        check=answer.check,
         host=answer.host,
         measured=answer.error,
         wanted="an answer",

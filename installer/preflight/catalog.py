@@ -9,7 +9,7 @@ SIZES: Final = frozenset({"cpu.cores", "memory.size", "disk.size", "disk.ssd", "
 
 CHECKS: Final[dict[str, str]] = {
     "connection.ssh": "the controller can log in",
-    "connection.sudo": "the login may become root without a password",
+    "connection.sudo": "the login may become root, without a password or with the one that was given",
     "connection.python": "Python 3 is there for Ansible's modules",
     "os.release": "Debian 13",
     "os.systemd": "systemd is the init system and answers",

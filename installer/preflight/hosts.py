@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
+import selectors
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PROBE: Final = Path(__file__).with_name("probe.py")
 SSH_FAILED: Final = 255
@@ -22,15 +25,22 @@ NOT_FOUND: Final = 127
 MOST_AT_ONCE: Final = 10
 _TIMEOUT_SECONDS: Final = 60.0
 _END_SECONDS: Final = 5.0
+_CHUNK_BYTES: Final = 65536
 STEP_FIXES: Final = {
     "ssh": "log in by hand with the inventory's user and key; check ansible_host, ansible_user and known_hosts",
-    "sudo": "give the inventory's user sudo without a password",
+    "sudo": "give the login sudo without a password, or say its password: vault_become_password in the vault"
+    " or --become-password-file FILE (docs/site.md)",
+    "password": "correct vault_become_password in the vault, or what --become-password-file gives",
     "python": "install python3 on the host",
     "probe": "this is a defect of the installer: report it with this line",
 }
-# The probe's source is the program; its orders come on the lines after it.
+_READY: Final = b"sitewright-probe-ready"
+_PROMPT: Final = "sitewright-sudo-password:"
+# Some of PAM's modules ask in words of their own instead of those that sudo is told to use.
+_ASKED: Final = re.compile(rb"(" + _PROMPT.encode() + rb"|[Pp]assword[^\n]*: ?)\Z")
+# The probe's source is the program; it comes when sudo has let Python start, its orders on the lines after it.
 _LOADER: Final = (
-    "import sys; n = int(sys.stdin.readline()); s = sys.stdin.read(n);"
+    f"import sys; print({_READY.decode()!r}, flush=True); n = int(sys.stdin.readline()); s = sys.stdin.read(n);"
     " g = {'__name__': 'probe'}; exec(compile(s, 'probe', 'exec'), g); g['main'](sys.stdin)"
 )
 
@@ -42,7 +52,7 @@ class Answer:
     Attributes:
         host: Short name.
         data: The probe's answer, empty when there was none.
-        step: `ssh`, `sudo`, `python` or `probe` when that failed, else empty.
+        step: `ssh`, `sudo`, `password` (sudo's), `python` or `probe` when that failed, else empty.
         error: What was said then.
         asked: Controller's clock before and after, seconds since the epoch.
     """
@@ -53,6 +63,11 @@ class Answer:
     error: str = ""
     asked: tuple[float, float] = field(default=(0.0, 0.0), compare=False)
 
+    @property
+    def check(self) -> str:
+        """Id of the check that this failure is of."""
+        return {"probe": "connection.python", "password": "connection.sudo"}.get(self.step, f"connection.{self.step}")
+
 
 class Probes:
     """A probe on every host, from the first question until the block ends.
@@ -61,9 +76,15 @@ class Probes:
     once on each host, not once for each question.
     """
 
-    def __init__(self, ssh: Mapping[str, Sequence[str]]) -> None:
-        """Remember how hosts are reached: host to the argv prefix that runs a command on it."""
+    def __init__(self, ssh: Mapping[str, Sequence[str]], *, password: Callable[[], str | None] = lambda: None) -> None:
+        """Remember how hosts are reached.
+
+        Args:
+            ssh: Host to the argv prefix that runs a command on it.
+            password: Gives sudo's password, None when there is none; asked only when a host's sudo asks.
+        """
         self._ssh = ssh
+        self._password = password
         self._probes: dict[str, _Probe] = {}
 
     def __enter__(self) -> Self:
@@ -91,43 +112,92 @@ class Probes:
     def _ask(self, host: str, order: Mapping[str, Any]) -> Answer:
         before = time.time()
         if host not in self._probes:
-            self._probes[host] = _Probe(host, self._ssh[host])
+            self._probes[host] = _Probe(host, self._ssh[host], self._password)
         return replace(self._probes[host].ask(order), asked=(before, time.time()))
 
 
 class _Probe:
     """The probe on one host; once it could not be asked, every further answer says the same."""
 
-    def __init__(self, host: str, prefix: Sequence[str]) -> None:
+    def __init__(self, host: str, prefix: Sequence[str], password: Callable[[], str | None]) -> None:
         self._host = host
+        self._password = password
         self._failed: Answer | None = None
+        self._begun = False
         self._late = False
+        self._complaint = b""
         self._process = subprocess.Popen(  # noqa: S603 - argv is built from the inventory's own connection settings
-            _argv(prefix), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            _argv(prefix), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
         )
-        self._send(program())
+        self._input, self._output, self._errors = map(
+            _there, (self._process.stdin, self._process.stdout, self._process.stderr)
+        )
 
     def ask(self, order: Mapping[str, Any]) -> Answer:
         """Send an order and wait for its answer."""
-        if self._failed is not None:
-            return self._failed
-        self._send(f"{json.dumps(order)}\n")
         watch = threading.Timer(_TIMEOUT_SECONDS, self._give_up)
         watch.start()
         try:
-            line = self._process.stdout.readline() if self._process.stdout is not None else ""
+            if not self._begun and self._failed is None:
+                self._begun = True
+                self._failed = self._begin()
+            if self._failed is not None:
+                return self._failed
+            self._send(f"{json.dumps(order)}\n".encode())
+            line = self._read_line()
             with contextlib.suppress(ValueError):
                 return Answer(host=self._host, data=json.loads(line))
-            self._failed = self._why(line.strip())
+            self._failed = self._why(line)
             return self._failed
         finally:
             watch.cancel()
 
+    def _begin(self) -> Answer | None:
+        """Get past sudo and start the probe; None when it runs, else why not.
+
+        The password is sent only when it is asked for, because whatever sudo does not read, the probe would.
+        """
+        said, told = b"", False
+        with selectors.DefaultSelector() as streams:
+            streams.register(self._output, selectors.EVENT_READ)
+            streams.register(self._errors, selectors.EVENT_READ)
+            while b"\n" not in said:
+                ready = [key.fileobj for key, _ in streams.select()]
+                if self._output in ready:
+                    if not (some := os.read(self._output.fileno(), _CHUNK_BYTES)):
+                        break
+                    said += some
+                if self._errors in ready:
+                    if not (some := os.read(self._errors.fileno(), _CHUNK_BYTES)):
+                        streams.unregister(self._errors)
+                    self._complaint += some
+                if _ASKED.search(self._complaint):
+                    password = None if told else self._password()
+                    if password is None:
+                        return self._locked_out("password" if told else "sudo")
+                    told, self._complaint = True, b""
+                    self._send(f"{password}\n".encode())
+        if said.strip() != _READY:
+            return self._why(said)
+        self._send(program())
+        return None
+
+    def _locked_out(self, step: str) -> Answer:
+        """Sudo wants a password that nobody has, or another one than was sent; it is not let to guess again."""
+        self.hang_up()
+        error = "sudo refuses the password that was given" if step == "password" else "sudo asks for a password"
+        return Answer(host=self._host, step=step, error=error)
+
+    def _read_line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n") and (some := os.read(self._output.fileno(), _CHUNK_BYTES)):
+            line += some
+        return line
+
     def hang_up(self) -> None:
         """Close the input, which ends the probe."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
 
     def wait(self) -> None:
         """Wait for the end; kill the connection when it does not come."""
@@ -136,25 +206,24 @@ class _Probe:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
+        self._output.close()
+        self._errors.close()
 
-    def _send(self, text: str) -> None:
+    def _send(self, data: bytes) -> None:
         # A probe that is gone is noticed when its answer is read, with what it said at its end.
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(text)
-                self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            while data:
+                data = data[self._input.write(data) or 0 :]
 
     def _give_up(self) -> None:
         self._late = True
         self._process.kill()
 
-    def _why(self, instead: str) -> Answer:
+    def _why(self, line: bytes) -> Answer:
         """At which step it failed, from how the process ended, what it complained of and what it said instead."""
         self.hang_up()
-        complaint = self._process.stderr.read().strip() if self._process.stderr is not None else ""
+        complaint = (self._complaint + self._errors.read()).decode(errors="replace").strip()
+        instead = line.decode(errors="replace").strip()
         code = self._process.wait()
         if self._late:
             return Answer(host=self._host, step="ssh", error=f"no answer within {_TIMEOUT_SECONDS:.0f} s")
@@ -171,12 +240,19 @@ class _Probe:
         return Answer(host=self._host, step=step, error=said)
 
 
-def program() -> str:
+def _there(stream: IO[bytes] | None) -> IO[bytes]:
+    """A pipe that was asked for, as what it is."""
+    if stream is None:
+        raise RuntimeError("a pipe that was asked for is missing")
+    return stream
+
+
+def program() -> bytes:
     """What is sent on standard input before the first order: the length of the source and the source."""
     source = PROBE.read_text(encoding="utf-8")
-    return f"{len(source)}\n{source}"
+    return f"{len(source)}\n{source}".encode()
 
 
 def _argv(prefix: Sequence[str]) -> list[str]:
-    """Python as root on the host, reading its program from standard input."""
-    return [*prefix, "sudo", "--non-interactive", "/usr/bin/python3", "-c", f'"{_LOADER}"']
+    """Python as root on the host, reading its program from standard input; sudo reads its password there as well."""
+    return [*prefix, "sudo", "-S", "-p", _PROMPT, "/usr/bin/python3", "-c", f'"{_LOADER}"']

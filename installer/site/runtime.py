@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HOSTS_FILE: Final = "hosts.json"
 # Asking each host which Python it has would cost a round trip; Debian has one.
 _PYTHON: Final = "/usr/bin/python3"
+_FROM_VAULT: Final = "{{ sitewright_become_password }}"  # of the encrypted become.yml
 # With one of these the hospital has its own way to root, and it stays.
 _OWN_WAYS: Final = frozenset({"ansible_python_interpreter"})
 
@@ -38,6 +39,7 @@ def write(
     extra: Mapping[str, Any],
     python_as_root: bool,
     connection: RehearsalConnection | None = None,
+    become_vault: bytes | None = None,
 ) -> Path:
     """Replace the run-time inventory in one step and return the file to hand to Ansible.
 
@@ -52,16 +54,21 @@ def write(
         python_as_root: The login starts Python through sudo at once. For Mitogen, which else keeps two Pythons on
             each host, the login's and root's, and prepares the second in the first.
         connection: How to reach the hosts of a rehearsal.
+        become_vault: Encrypted variables with sudo's password, when sudo asks for one; then the login cannot start
+            Python as root at once.
     """
+    python_as_root = python_as_root and become_vault is None
     directory.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         variables = fresh / "group_vars" / "all"
         variables.mkdir(parents=True)
         (variables / "vault.yml").symlink_to(vault_file.resolve())
-        text = json.dumps(
-            _inventory(site, extra, connection, python_as_root=python_as_root), indent=2, sort_keys=True, default=str
-        )
+        if become_vault is not None:
+            (variables / "become.yml").write_bytes(become_vault)
+            (variables / "become.yml").chmod(0o600)
+        content = _inventory(site, extra, connection, python_as_root=python_as_root, sudo_asks=become_vault is not None)
+        text = json.dumps(content, indent=2, sort_keys=True, default=str)
         (fresh / HOSTS_FILE).write_text(text + "\n", encoding="utf-8")
         _replace(fresh, directory)
     finally:
@@ -70,10 +77,16 @@ def write(
 
 
 def _inventory(
-    site: Site, extra: Mapping[str, Any], connection: RehearsalConnection | None, *, python_as_root: bool
+    site: Site,
+    extra: Mapping[str, Any],
+    connection: RehearsalConnection | None,
+    *,
+    python_as_root: bool,
+    sudo_asks: bool,
 ) -> dict[str, Any]:
+    become = {"ansible_become_password": _FROM_VAULT} if sudo_asks else {}
     hosts = {
-        name: {**site.settings_of(name), **_connection(host, connection, python_as_root=python_as_root)}
+        name: {**site.settings_of(name), **_connection(host, connection, python_as_root=python_as_root), **become}
         for name, host in site.hosts.items()
     }
     groups: dict[str, Any] = {

@@ -2,14 +2,16 @@
 
 from installer.vault.catalog import VAULT_PREFIX, catalog, redactions
 from installer.vault.client import VaultClient, vault_client
-from installer.vault.password import VaultPassword, rehearsal_password, resolve_password
-from installer.vault.vault import VaultError, ensure_vault, read_vault
+from installer.vault.password import VaultPassword, become_password, rehearsal_password, resolve_password
+from installer.vault.vault import VaultError, become_variables, ensure_vault, read_vault
 
 __all__ = [
     "VAULT_PREFIX",
     "VaultClient",
     "VaultError",
     "VaultPassword",
+    "become_password",
+    "become_variables",
     "catalog",
     "ensure_vault",
     "read_vault",

@@ -80,17 +80,28 @@ def rehearsal_password(path: Path) -> VaultPassword:
     return _from_file(path, "rehearsal")
 
 
-def _from_file(path: Path, name: str) -> VaultPassword:
+def become_password(path: Path) -> VaultPassword:
+    """Sudo's password on the hosts, from a file or a program that prints it.
+
+    Raises:
+        ConfigurationError: If it has none.
+    """
+    hint = "it must contain, or print, the password of the inventory's login"
+    return _from_file(path, "--become-password-file", what="sudo password", hint=hint)
+
+
+def _from_file(path: Path, name: str, *, what: str = "vault password", hint: str = _SOURCES) -> VaultPassword:
     source = f"{name}: {path}"
     try:
         if path.stat().st_mode & 0o111 and path.is_file():
-            return VaultPassword(value=_run_client(path, name), source=f"{source} (client script)")
+            value = _stripped(_run_client(path, name), source, what, hint)
+            return VaultPassword(value=value, source=f"{source} (client script)")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         hint = "name a readable file whose only content is the password"
-        raise ConfigurationError(f"{source}: the vault password cannot be read: {reason}", hint=hint) from error
-    return VaultPassword(value=_stripped(text, source), source=source)
+        raise ConfigurationError(f"{source}: the {what} cannot be read: {reason}", hint=hint) from error
+    return VaultPassword(value=_stripped(text, source, what, hint), source=source)
 
 
 def _run_client(path: Path, name: str) -> str:
@@ -108,13 +119,13 @@ def _run_client(path: Path, name: str) -> str:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         hint = said[-1] if said else "run it by hand to see why"
         raise ConfigurationError(f"{source}: the client script ends with {done.returncode}", hint=hint)
-    return _stripped(done.stdout.decode(errors="replace"), source)
+    return done.stdout.decode(errors="replace")
 
 
-def _stripped(text: str, source: str) -> str:
+def _stripped(text: str, source: str, what: str, hint: str) -> str:
     password = text.strip()
     if not password:
-        raise ConfigurationError(f"{source}: the vault password is empty", hint=_SOURCES)
+        raise ConfigurationError(f"{source}: the {what} is empty", hint=hint)
     return password
 
 

@@ -7,6 +7,7 @@ that program costs most of a second each time, and the secrets would pass throug
 from __future__ import annotations
 
 import binascii
+import json
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from installer.manifests import SecretSpec
 
+BECOME_VARIABLE: Final = "sitewright_become_password"
 _HEADER: Final = "$ANSIBLE_VAULT;1.1;AES256"
 _READABLE_HEADERS: Final = (_HEADER, "$ANSIBLE_VAULT;1.2;AES256")
 _WIDTH: Final = 80
@@ -106,6 +108,16 @@ def read_vault(path: Path, password: str) -> dict[str, Any]:
         hint = f"write them as text in quotes with: ansible-vault edit {path}"
         raise VaultError(f"{path}: not a text, or empty: {', '.join(broken)}", hint=hint)
     return content
+
+
+def become_variables(become: str, password: str) -> bytes:
+    """A vault file for Ansible with the sudo password in it, for one operation.
+
+    Args:
+        become: Sudo's password; whatever is in it, it is no template.
+        password: The vault's password.
+    """
+    return encrypt(f"{BECOME_VARIABLE}: !unsafe {json.dumps(become, ensure_ascii=False)}\n".encode(), password)
 
 
 class _NotAVaultError(Exception):

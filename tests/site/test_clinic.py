@@ -62,6 +62,32 @@ def test_clinic_installs_and_verifies_on_one_host(operator: Operator) -> None:
     assert result["changed"] == 0, [stage for stage in result["stages"] if stage["changed"]]
 
 
+def test_sudo_that_asks_for_a_password_gets_the_right_one_and_no_second_guess(
+    operator: Operator, tmp_path: Path
+) -> None:
+    sudoers = operator.on("clinic1", "cat", "/etc/sudoers.d/sitewright")
+    ask = "echo sitewright:c4nary-of-sudo | chpasswd; sed -i s/NOPASSWD:// /etc/sudoers.d/sitewright"
+    operator.on("clinic1", "sh", "-c", ask)
+    site = ("--inventory", "clinic", "--rehearse")
+    unasked = operator.verb("preflight", *site)
+    assert unasked.returncode == 3
+    assert "vault_become_password" in "".join(unasked.stdout.split())
+    (tmp_path / "wrong").write_text("not it\n")
+    refused = operator.verb("preflight", *site, "--become-password-file", str(tmp_path / "wrong"))
+    assert refused.returncode == 3
+    assert "sudo refuses the password" in " ".join(refused.stdout.split())
+    assert operator.on("clinic1", "sh", "-c", "journalctl -t sudo | grep -c 'incorrect password' || true") == "1\n"
+    (tmp_path / "right").write_text("c4nary-of-sudo\n")
+    code, result, said = operator.install("--become-password-file", str(tmp_path / "right"))
+    assert code == 0, said
+    assert result["changed"] == 0, [stage for stage in result["stages"] if stage["changed"]]
+    kept = ROOT / ".sitewright" / "rehearsal" / "clinic"
+    for folder in ("inventory", "runs", "facts", "evidence"):
+        for file in (kept / folder).rglob("*"):
+            assert not file.is_file() or b"c4nary-of-sudo" not in file.read_bytes(), file
+    operator.on("clinic1", "sh", "-c", f"echo '{sudoers.strip()}' > /etc/sudoers.d/sitewright")
+
+
 def test_a_stranger_uses_one_role_of_the_collection_with_a_configuration_of_his_own(
     operator: Operator, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ class Bench:
             authority=self.state / "pki",
             ssh={},
             rehearsal=None,
+            become_password=lambda: None,
             runner=Runner(settings, redact=terminal.redact),
             release=Release(version="9.9.9", commit="1368137"),
         )

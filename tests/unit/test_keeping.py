@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from installer.operations.keeping import AUTHORITY_FOLDER, Keeper
 from installer.operations.request import Request
 from installer.pki import open_authority
 from installer.preflight import CHECKS
-from installer.site import load_site
-from installer.vault import catalog
+from installer.site import load_site, runtime
+from installer.vault import become_variables, catalog
+from installer.vault.vault import encrypt
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse"
@@ -112,6 +114,39 @@ def test_plan_of_an_installed_site_uses_what_is_there_and_adds_nothing_to_it(sit
     with keeping.open("try") as kept:
         assert (kept.secrets, kept.authority) == (made.secrets, made.authority)
     assert made.vault.read_bytes() == content
+
+
+def test_sudo_password_comes_from_the_option_or_the_vault_and_reaches_ansible_encrypted(
+    site: Path, tmp_path: Path
+) -> None:
+    keeping = keeper(site, tmp_path / "state", tmp_path)
+    assert keeping.become_password() is None
+    assert not keeping.vault.exists()
+    keeping.vault.write_bytes(encrypt(b"vault_become_password: of the vault\n", PASSWORD))
+    assert keeping.become_password() == "of the vault"
+    given = tmp_path / "given"
+    given.write_text("{{ 7 * 7 }}\n")
+    named = replace(keeping, request=replace(keeping.request, become_password_file=given))
+    password = named.become_password()
+    assert password == "{{ 7 * 7 }}"
+    assert named.terminal.redact(f"it is {password}") != f"it is {password}"
+
+    inventory = runtime.write(
+        keeping.site,
+        tmp_path / "inventory",
+        vault_file=keeping.vault,
+        extra={},
+        python_as_root=True,
+        become_vault=become_variables(password, PASSWORD),
+    )
+    assert not any(password in file.read_text() for file in inventory.parent.rglob("*") if file.is_file())
+    argv = [str(Path(sys.executable).with_name("ansible")), "all", "-i", str(inventory), "-m", "ansible.builtin.debug"]
+    argv += ["-a", "var=ansible_become_password", "--vault-password-file", str(tmp_path / "password")]
+    shown = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert '"ansible_become_password": "{{ 7 * 7 }}"' in shown
+    (host,) = json.loads(inventory.read_text())["all"]["hosts"].values()
+    assert host["ansible_become"] is True
+    assert "sudo" not in host["ansible_python_interpreter"]
 
 
 def test_secrets_of_a_site_that_was_never_installed_from_here_are_not_asked_for(site: Path, tmp_path: Path) -> None:

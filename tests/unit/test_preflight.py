@@ -73,9 +73,11 @@ SITE: dict[str, Any] = {
 def probe(order: dict[str, Any]) -> dict[str, Any]:
     """The probe as a host would run it, on this machine."""
     argv = [sys.executable, "-c", hosts._LOADER]
-    orders = f"{hosts.program()}{json.dumps(order)}\n"
+    orders = hosts.program().decode() + json.dumps(order) + "\n"
     ended = subprocess.run(argv, input=orders, capture_output=True, text=True, check=True)
-    answer: dict[str, Any] = json.loads(ended.stdout)
+    ready, answered = ended.stdout.splitlines()
+    assert ready.encode() == hosts._READY
+    answer: dict[str, Any] = json.loads(answered)
     return answer
 
 
@@ -134,7 +136,7 @@ def _way(folder: Path, script: str) -> dict[str, list[str]]:
 
 def test_one_probe_answers_all_questions_and_ends_with_the_block(tmp_path: Path) -> None:
     # What ssh does with a command: a shell on the other side reads it; here without sudo.
-    way = _way(tmp_path, f'echo $$ >> {tmp_path}/pids; shift 2; eval "exec $*"')
+    way = _way(tmp_path, f'echo $$ >> {tmp_path}/pids; shift 4; eval "exec $*"')
     listen = {"do": "listen", "address": "127.0.0.1", "ports": [], "mtu_port": 0}
     connect = {"do": "connect", "targets": [], "peers": [], "mtu_port": 0, "mtu": 1500}
     with hosts.Probes(way) as probes:
@@ -166,6 +168,43 @@ def test_host_that_cannot_be_asked_says_at_which_step_each_time(
     assert first.step == step
     assert error in first.error
     assert second == first
+
+
+# What sudo does with `-S -p PROMPT`: asks on standard error, reads one line, and asks again when it was wrong.
+_SUDO = """
+echo "$*" >> {folder}/argv; prompt=$4; shift 4
+for _ in 1 2 3; do
+  printf %s "$prompt" >&2; read -r said || {{ echo 'sudo: a password is required' >&2; exit 1; }}
+  echo + >> {folder}/tries
+  if [ "$said" = s3cret ]; then eval "exec $*"; fi
+  echo 'Sorry, try again.' >&2
+done
+exit 1
+"""
+
+
+@pytest.mark.parametrize(("password", "step"), [("s3cret", ""), ("wrong", "password"), (None, "sudo")])
+def test_sudo_is_told_its_password_once_and_only_over_standard_input(
+    tmp_path: Path, password: str | None, step: str
+) -> None:
+    order = {"do": "connect", "targets": [], "peers": [], "mtu_port": 0, "mtu": 1500}
+    with hosts.Probes(_way(tmp_path, _SUDO.format(folder=tmp_path)), password=lambda: password) as probes:
+        first, second = (probes.ask({"one": order})["one"] for _ in range(2))
+    assert (first.step, second.step) == (step, step)
+    assert first.check == ("connection.sudo" if step else first.check)
+    tries = tmp_path / "tries"
+    assert (tries.read_text() if tries.exists() else "") == ("" if password is None else "+\n")
+    assert "s3cret" not in (tmp_path / "argv").read_text()
+
+
+def test_password_is_not_looked_for_where_sudo_asks_for_none(tmp_path: Path) -> None:
+    def refuse() -> str:
+        raise AssertionError("nobody asked for it")
+
+    order = {"do": "connect", "targets": [], "peers": [], "mtu_port": 0, "mtu": 1500}
+    way = _way(tmp_path, 'shift 4; eval "exec $*"')
+    with hosts.Probes(way, password=refuse) as probes:
+        assert probes.ask({"one": order})["one"].step == ""
 
 
 def test_good_host_passes_every_check(facts: dict[str, Any]) -> None:
@@ -301,7 +340,7 @@ def _listening(folder: Path) -> Iterator[int]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port = int(sock.getsockname()[1])
-    with hosts.Probes(_way(folder, 'shift 2; eval "exec $*"')) as probes:
+    with hosts.Probes(_way(folder, 'shift 4; eval "exec $*"')) as probes:
         listen = {"do": "listen", "address": "127.0.0.1", "ports": [port], "mtu_port": port}
         assert probes.ask({"one": listen})["one"].data["opened"] == [port]
         yield port
@@ -358,7 +397,7 @@ def test_caller_that_hangs_up_at_once_does_not_silence_a_listener(tmp_path: Path
 
 
 def test_no_more_hosts_are_asked_at_a_time_than_allowed(tmp_path: Path) -> None:
-    script = f'echo + >> {tmp_path}/log; sleep 0.2; echo - >> {tmp_path}/log; shift 2; eval "exec $*"'
+    script = f'echo + >> {tmp_path}/log; sleep 0.2; echo - >> {tmp_path}/log; shift 4; eval "exec $*"'
     way = _way(tmp_path, script)["one"]
     order = {"do": "connect", "targets": [], "peers": [], "mtu_port": 0, "mtu": 1500}
     with hosts.Probes({str(number): way for number in range(7)}) as probes:

@@ -31,7 +31,13 @@ _FAILED: Final = "failed"
 
 def preflight(context: SiteContext) -> Report:
     """Are the hosts fit? Asks them, changes nothing."""
-    report = run_preflight(context.site, manifests=context.manifests, ssh=context.ssh, report=context.terminal.say)
+    report = run_preflight(
+        context.site,
+        manifests=context.manifests,
+        ssh=context.ssh,
+        report=context.terminal.say,
+        password=context.become_password,
+    )
     return _named(report, {"Sitewright": str(context.release)})
 
 
