@@ -124,8 +124,13 @@ def run_graph(
     summary.stages.sort(key=lambda line: graph.order.get(line.name, -1))
 
 
-def require_done(context: OperationContext, summary: Summary) -> None:
+def require_done(context: OperationContext, summary: Summary, *, again: str = "resume with") -> None:
     """Go on only when every stage so far is done.
+
+    Args:
+        context: The opened site.
+        summary: What the stages did.
+        again: What the same command does after it was stopped, as the hint says it.
 
     Raises:
         PlaybookError: If one failed.
@@ -134,12 +139,12 @@ def require_done(context: OperationContext, summary: Summary) -> None:
     command = context.request.command
     failed = [line.name for line in summary.stages if line.result not in {DONE, "done before", "not run"}]
     if any(line.result == INTERRUPTED for line in summary.stages) or context.runner.is_stopping():
-        raise InterruptedRunError("interrupted; nothing runs any more", hint=f"resume with: {command}")
+        raise InterruptedRunError("interrupted; nothing runs any more", hint=f"{again}: {command}")
     if failed:
         where = ", ".join(sorted({failure.host for failure in summary.failures if failure.host}))
         raise PlaybookError(
             f"failed in {', '.join(failed)}{' on ' + where if where else ''}",
-            hint=f"fix the cause, then resume with: {command}",
+            hint=f"fix the cause, then {again}: {command}",
         )
 
 

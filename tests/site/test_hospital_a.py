@@ -144,6 +144,7 @@ def test_evidence_holds_every_proof(operator: Operator, installed: dict[str, Any
         "listeners.tls",
         "listeners.model",
         "packages.versions",
+        "release.hosts",
     }
     page = (operator.state / "evidence" / "evidence.html").read_text()
     assert all(

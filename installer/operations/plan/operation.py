@@ -98,7 +98,7 @@ def _plan(context: OperationContext, graph: Graph, summary: Summary, changes: _C
     run_graph(
         context, graph, folder=folder, summary=summary, watcher=Watcher(task=changes.take), at_once=at_once, check=True
     )
-    require_done(context, summary)
+    require_done(context, summary, again="plan again with")
 
 
 def _finish(
