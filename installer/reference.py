@@ -146,7 +146,9 @@ def sizing_page(services: Mapping[str, Service]) -> str:
         for service in services.values()
     ]
     pools = [
-        [name, claim.to, str(claim.per_host)] for name, service in services.items() for claim in service.connections
+        [name, claim.to, f"`{claim.variable}`", str(claim.per_host)]
+        for name, service in services.items()
+        for claim in service.connections
     ]
     kernel = [
         [f"`{each.key}`", str(each.value), name, "the kernel's own" if each.contested is None else str(each.contested)]
@@ -170,7 +172,7 @@ def sizing_page(services: Mapping[str, Service]) -> str:
         "`memory.budget`. A host with a large service is held to the large sizes of preflight.\n\n"
         + table(["Group", "What it is", "Hosts", "Floor", "Weight", "Ceiling", "Size"], memory)
         + "\n## Connections\n\nMost that one host holds open unless it is set; the other side plans with it.\n\n"
-        + table(["From", "To", "For each host"], pools)
+        + table(["From", "To", "Variable", "For each host"], pools)
         + "".join(_settings(service) for service in services.values())
         + "\n## Kernel settings\n\nThe last column holds where services of one host contradict each other.\n\n"
         + table(["Key", "Value", "Wanted by", "Contested"], kernel)

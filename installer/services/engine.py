@@ -91,7 +91,7 @@ SERVICE: Final = Service(
     ),
     large=True,
     overcommits=True,
-    connections=(ConnectionClaim(to="postgresql", per_host=pools.POOL_CEILING),),
+    connections=(ConnectionClaim(to="postgresql", variable="engine_pool_size", per_host=pools.POOL_CEILING),),
     settings=_settings,
     example=_EXAMPLE,
     metrics=(

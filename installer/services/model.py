@@ -58,11 +58,13 @@ class ConnectionClaim:
 
     Attributes:
         to: Name of that service.
+        variable: Role variable with the pool of one host, which an operator may set.
         per_host: Most the tuned pool of one host grows to; the other service plans with it, so that a pool that
             grows restarts nothing.
     """
 
     to: str
+    variable: str
     per_host: int
 
 

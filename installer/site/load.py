@@ -205,8 +205,8 @@ def load_site(
     )
     site, contradictions = resolve_shared(site, manifests, variables)
     inventory.problems += contradictions
-    pool = variables.get("engine_pool_size")
-    for rule in (*RULES, listeners(manifests), connections(None if pool is None else pool.default), *rules):
+    defaults = {name: option.default for name, option in variables.items()}
+    for rule in (*RULES, listeners(manifests), connections(defaults), *rules):
         inventory.problems += rule(site)
     if inventory.problems:
         raise DocumentError(inventory.problems)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
 from installer.documents import Problem
+from installer.services import known_services
 from installer.services.formulas.postgresql import CONNECTIONS_FOR_OPERATION
 from installer.site.model import GROUPS, Host, Site
 
 Rule: TypeAlias = Callable[[Site], Iterator[Problem]]
+
+_DATABASE: Final = "postgresql"
 
 
 def members(site: Site) -> Iterator[Problem]:
@@ -76,19 +79,26 @@ def names(site: Site) -> Iterator[Problem]:
             yield Problem(str(site.sources["public_name"]), what, "use another name for the users")
 
 
-def connections(engine_pool_size: int | None = None) -> Rule:
-    """The engines' pools fit into the database's connections.
+def connections(defaults: Mapping[str, Any]) -> Rule:
+    """The pools of all services that use the database fit into its connections.
 
     A limit the operator did not set is sized by the pools when the database is configured, so only a
     limit that was set can be too small.
 
     Args:
-        engine_pool_size: The pool of an engine host when the operator is silent.
+        defaults: The roles' variables with their defaults, for pools on which the operator is silent.
     """
 
     def rule(site: Site) -> Iterator[Problem]:
         limit, where = _limit(site)
-        pools = [_pool(site.hosts[name], engine_pool_size) for name in site.groups["engine"]]
+        claims = [
+            (site.hosts[host], claim.variable)
+            for service in known_services().values()
+            for claim in service.connections
+            if claim.to == _DATABASE
+            for host in site.groups[service.group]
+        ]
+        pools = [_pool(host, variable, defaults.get(variable)) for host, variable in claims]
         sizes = [size for size, _source in pools if size is not None]
         if limit is None or not sizes or len(sizes) < len(pools):
             return
@@ -96,30 +106,28 @@ def connections(engine_pool_size: int | None = None) -> Rule:
         if wanted <= limit:
             return
         source = next((source for _size, source in pools if source), where)
+        names = " and ".join(dict.fromkeys(variable for _host, variable in claims))
         what = (
-            f"engine_pool_size: the engines' pools ({' + '.join(map(str, sizes))}) and {CONNECTIONS_FOR_OPERATION}"
+            f"{names}: the pools ({' + '.join(map(str, sizes))}) and {CONNECTIONS_FOR_OPERATION}"
             f" reserved connections need {wanted}, but PostgreSQL's max_connections is {limit} ({where})"
         )
         fits = max((limit - CONNECTIONS_FOR_OPERATION) // len(sizes), 1)
-        yield Problem(source, what, f"set engine_pool_size to at most {fits}, or max_connections to at least {wanted}")
+        yield Problem(source, what, f"set {names} to at most {fits}, or max_connections to at least {wanted}")
 
     return rule
 
 
-def _pool(host: Host, otherwise: int | None) -> tuple[int | None, str]:
-    """An engine's pool and where it was written, if it was."""
-    setting = host.settings.get("engine_pool_size")
+def _pool(host: Host, variable: str, otherwise: int | None) -> tuple[int | None, str]:
+    """The pool of a host and where it was written, if it was."""
+    setting = host.settings.get(variable)
     return (otherwise, "") if setting is None else (int(setting.value), str(setting.source))
 
 
 def _limit(site: Site) -> tuple[int | None, str]:
     """The smallest limit set for a database host, any of which may be the primary, and its place."""
     found = []
-    for name in site.groups["postgresql"]:
-        settings = site.hosts[name].settings
-        if (setting := settings.get("postgresql_max_connections")) is not None:
-            found.append((int(setting.value), str(setting.source)))
-        free = settings.get("postgresql_settings")
+    for name in site.groups[known_services()[_DATABASE].group]:
+        free = site.hosts[name].settings.get("postgresql_settings")
         if free is not None and isinstance(free.value.get("max_connections"), int):
             found.append((free.value["max_connections"], str(free.source)))
     return min(found) if found else (None, "")
