@@ -156,12 +156,9 @@ def _packages(detail: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _words(detail: Mapping[str, Any]) -> Iterator[str]:
     """What a module says in words: what it would do, or why."""
-    for key in ("changes", "reasons", "reason"):
+    for key in ("changes", "reason"):
         said = detail.get(key) or ()
-        if isinstance(said, dict):
-            yield from (f"certificate of {name}: {reason}" for name, reason in said.items())
-        else:
-            yield from (str(one) for one in ([said] if isinstance(said, str) else said))
+        yield from (str(one) for one in ([said] if isinstance(said, str) else said))
 
 
 def _of_builtin(diff: Mapping[str, Any], task: str) -> dict[str, Any]:

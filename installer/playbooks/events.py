@@ -25,7 +25,7 @@ _OUTCOMES: Final[Mapping[str, Outcome]] = {
     "runner_on_failed": "failed",
     "runner_on_unreachable": "unreachable",
 }
-_TOLD: Final = ("plan", "diff", "missing", "older", "changes", "reason", "reasons", "censored")
+_TOLD: Final = ("plan", "diff", "missing", "older", "changes", "reason", "censored")
 _LONGEST_REASON: Final = 700
 _LAST_LINES: Final = 12
 

@@ -73,6 +73,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 DAY_SECONDS: Final = 86400
 GROUP_PREFIX: Final = "sw-"
@@ -242,6 +243,7 @@ class Service:
             return
         self.store.changed = True
         if self.store.module.check_mode:
+            self.store.replaced[str(self.certificate)] = "another one is given"
             return
         new_key = self.pending if key is None else write_beside(self.folder, key)
         new_certificate = write_beside(self.folder, certificate, 0o644)
@@ -268,6 +270,7 @@ class Store:
         self.renew_before_days: int = module.params["renew_before_days"]
         self.services = [Service(self, name, wanted) for name, wanted in module.params["wanted"].items()]
         self.changed = False
+        self.replaced: dict[str, str] = {}  # in check mode: path, and why it would be another
 
     def prepare(self) -> None:
         """Groups, folders and modes."""
@@ -313,6 +316,7 @@ class Store:
             self.ensure_mode(path, 0o644, 0)
             return
         self.changed = True
+        self.replaced[str(path)] = "of another authority" if path.exists() else "new"
         if not self.module.check_mode:
             write_beside(self.directory, self.authority, 0o644).replace(path)
 
@@ -342,7 +346,10 @@ def run(module: AnsibleModule) -> None:
     if store.authority and not requests:
         store.ensure_authority()
     made = {name: request for name, request in requests.items() if request}
-    module.exit_json(changed=store.changed, requests=made, reasons=reasons, expires=expires)
+    asked = {str(service.certificate): reasons[service.name] for service in store.services if service.name in requests}
+    changes = [{"kind": "file", "name": path, "note": why} for path, why in {**asked, **store.replaced}.items()]
+    plan = told(module, changes=changes)
+    module.exit_json(changed=store.changed, requests=made, reasons=reasons, expires=expires, **plan)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -114,4 +115,24 @@ def test_the_hosts_side_needs_nothing_but_pythons_own_library() -> None:
     tree = ast.parse(MODULE.read_text())
     imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert {name.partition(".")[0] for name in imported} - sys.stdlib_module_names == {"ansible"}
+    assert {name.partition(".")[0] for name in imported} - sys.stdlib_module_names == {"ansible", "ansible_collections"}
+
+
+def test_a_plan_hears_which_certificates_would_be_others_and_why(authority: Authority, tmp_path: Path) -> None:
+    parameters = {
+        "wanted": {"db": WANTED},
+        "authority": authority.pem,
+        "directory": str(tmp_path / "tls"),
+        "renew_before_days": 30,
+        "_ansible_check_mode": True,
+    }
+    said = subprocess.run(
+        [sys.executable, MODULE],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": parameters}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    changes = json.loads(said.stdout)["plan"]["changes"]
+    assert changes == [{"kind": "file", "name": str(tmp_path / "tls/db/tls.crt"), "note": "missing"}]
+    assert not (tmp_path / "tls").exists()

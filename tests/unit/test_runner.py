@@ -102,7 +102,7 @@ def test_check_mode_tells_what_would_change_and_changes_nothing(tmp_path: Path, 
 def test_a_hidden_change_tells_what_its_module_promises_to_be_free_of_secrets(tmp_path: Path, runner: Runner) -> None:
     content = f"{{name: maxmemory, password: {CANARY}}}"
     tasks = (
-        "    - name: do | Write\n      config_files:\n        files:\n"
+        "    - name: do | Write\n      sitewright.platform.config_files:\n        files:\n"
         f"          - {{path: {tmp_path}/plain, content: '{content}', show: masked, owner: root}}\n"
         f"          - {{path: {tmp_path}/hidden, content: '{content}', owner: root}}\n"
         "      no_log: true\n      loop: [1, 2]\n"
