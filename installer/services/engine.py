@@ -11,6 +11,7 @@ from installer.services.formulas import jvm, pools
 from installer.services.model import (
     Act,
     ConnectionClaim,
+    HealthCheck,
     InstallStage,
     MemoryClaim,
     Metric,
@@ -94,6 +95,7 @@ SERVICE: Final = Service(
     connections=(ConnectionClaim(to="postgresql", variable="engine_pool_size", per_host=pools.POOL_CEILING),),
     settings=_settings,
     example=_EXAMPLE,
+    health=(HealthCheck(name="engine", module="installer.services.health.engine"),),
     metrics=(
         Metric(name="count", source="GET /engine-rest/incident/count", meaning="rising: jobs fail for good"),
         Metric(

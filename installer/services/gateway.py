@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer.services.model import Act, InstallStage, MemoryClaim, Service, Unit
+from installer.services.model import Act, HealthCheck, InstallStage, MemoryClaim, Service, Unit
 
 SERVICE: Final = Service(
     name="gateway",
@@ -27,5 +27,6 @@ SERVICE: Final = Service(
             reload=Act(effect="the virtual address stays"),
         ),
     ),
+    health=(HealthCheck(name="gateway", module="installer.services.health.gateway"),),
     memory=MemoryClaim.fixed(64),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer.services.model import Act, InstallStage, MemoryClaim, Service, Unit
+from installer.services.model import Act, HealthCheck, InstallStage, MemoryClaim, Service, Unit
 
 SERVICE: Final = Service(
     name="worker",
@@ -26,5 +26,6 @@ SERVICE: Final = Service(
             alone=Act(effect="tasks in hand are finished first, new ones wait some seconds"),
         ),
     ),
+    health=(HealthCheck(name="worker", module="installer.services.health.worker"),),
     memory=MemoryClaim.fixed(320),
 )
