@@ -113,7 +113,7 @@ def _ready(folder: Path) -> Path:
     What a template compiles to depends on its filters as well: some want to be given the context, too.
     """
     digest = hashlib.sha256()
-    for plugin in sorted(_FILTERS.glob("*.py")):
+    for plugin in sorted(_FILTERS.glob("[!_]*.py")):
         digest.update(plugin.read_bytes())
     mine = folder / digest.hexdigest()[:16]
     if not mine.is_dir():
