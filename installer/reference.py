@@ -11,6 +11,7 @@ from installer.manifests import ALL_HOSTS, load_manifests
 from installer.preflight.catalog import CHECKS
 from installer.services import known_services
 from installer.services.hosts import explain
+from installer.site.relations import read_relations
 from installer.site.role_variables import read_role_variables
 from installer.site.shared import wired_variables
 from installer.stages.graph import plays
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from installer.manifests import PortSpec, RoleManifest
     from installer.services import GroupRule, Service
-    from installer.site.role_variables import Option
+    from installer.site.relations import read_relations
+from installer.site.role_variables import Option
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _GENERATED: Final = "<!-- Made by `python -m installer.reference` from the roles; change those, not this page. -->"
@@ -223,6 +225,9 @@ def roles_page(root: Path, variables: Mapping[str, Option], wired: Collection[st
             if spec.get("options"):
                 rows = _option_rows(spec["options"], variables, wired)
                 parts.append("\n" + table(["Variable", "Type", "Default", "Allowed", "Meaning"], rows))
+        together = [f"- {relation.words}\n" for relation in read_relations(path.parents[1])]
+        if together:
+            parts += ["\nTogether:\n\n", *together]
     return "".join(parts)
 
 

@@ -94,7 +94,7 @@ def sign_release(release: Path, destination: Path, *, keys: SigningKeys, moment:
     """Write the Release file's signed form, dated like the Release itself."""
     with gpg_home() as home:
         gpg = _gpg(home)
-        commands.run([*gpg, "--import", str(keys.archive_secret)], doing="reading the archive key", hint=_HINT)
+        commands.run([*gpg, "--import", "--", str(keys.archive_secret)], doing="reading the archive key", hint=_HINT)
         argv = [
             *gpg,
             f"--faked-system-time={moment:%Y%m%dT%H%M%S}!",
@@ -102,6 +102,7 @@ def sign_release(release: Path, destination: Path, *, keys: SigningKeys, moment:
             f"--local-user={keys.archive_fingerprint}",
             f"--output={destination}",
             "--clearsign",
+            "--",
             str(release),
         ]
         commands.run(argv, doing="signing the apt repository", hint=_HINT)
@@ -130,7 +131,7 @@ def _make_archive_key(secret: Path, public: Path, commands: Commands) -> None:
 
 def _fingerprint(secret: Path, commands: Commands) -> str:
     with gpg_home() as home:
-        argv = [*_gpg(home), "--with-colons", "--show-keys", str(secret)]
+        argv = [*_gpg(home), "--with-colons", "--show-keys", "--", str(secret)]
         listing = commands.run(argv, doing="reading the archive key", hint=_HINT)
     for line in listing.splitlines():
         fields = line.split(":")

@@ -25,6 +25,8 @@ _UPDATES: Final = re.compile(rf"^({'|'.join(_SUITES)})-updates$")
 _SECURITY: Final = re.compile(rf"^({'|'.join(_SUITES)})-security$")
 _FORMAT: Final = "$(SITE)|$(RELEASE)|$(ORIGIN)"
 _INDEX: Final = re.compile(r"^'(\S+?)/+dists/([^/]+)/main/binary-", re.MULTILINE)
+# It stands in a line of a sources.list, whose options are in brackets.
+_ADDRESS: Final = re.compile(r"(https?://|(file|copy):/|ftp://)[^\s\[\]\"'\\]{1,500}")
 _MIRROR_LIST: Final = "mirror+file:"
 _DEBIAN: Final = "Debian"
 # How this controller reaches its mirror and what it lets pass; apt inside an image needs the same.
@@ -79,6 +81,12 @@ def read_debian_mirror(*, archive: str = "", security: str = "", apt_config: Ite
     Raises:
         ConfigurationError: If there is no apt, no Debian among its sources, or no Debian keys.
     """
+    for address in filter(None, (archive, security)):
+        if not _ADDRESS.fullmatch(address):
+            raise ConfigurationError(
+                f"the mirror {address!r} is no address of a Debian archive",
+                hint="write it like http://deb.debian.org/debian or file:///srv/debian, without spaces or brackets",
+            )
     if not KEYRING.is_file():
         raise ConfigurationError(
             f"Debian's archive keys are missing: {KEYRING}",

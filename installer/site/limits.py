@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from installer.documents import Document
 
 LIMITS_FILE: Final = "meta/limits.yml"
+# Beside the variables: what holds between them (installer.site.relations).
+RELATIONS_KEY: Final = "relations"
 _RANGE: Final = 2
 # What of a list's mappings may not be there twice.
 _IDENTITY: Final = "name"
@@ -65,7 +67,7 @@ def read_limits(role: Path) -> dict[str, Limit]:
         return {}
     document = read_document(path)
     said = document.value or {}
-    return {name: _limit(document, (name,), raw) for name, raw in said.items()}
+    return {name: _limit(document, (name,), raw) for name, raw in said.items() if name != RELATIONS_KEY}
 
 
 def _limit(document: Document, keys: tuple[str, ...], raw: Any) -> Limit:

@@ -17,6 +17,7 @@ from installer.site.connection import KEY_VARIABLE, key_fault, key_file
 from installer.site.forms import FORMS, LARGEST_NETWORK, is_address, is_one_line
 from installer.site.inventory import HOSTS_FILE, SITE_KEY, Inventory, Scope, read_inventory
 from installer.site.model import GROUPS, Host, Setting, Site, SiteClass, Waiver
+from installer.site.relations import relations
 from installer.site.role_variables import Option, check_value, read_role_variables
 from installer.site.rules import RULES, Rule, connections
 from installer.site.shared import listeners, resolve_shared, wired_variables
@@ -206,7 +207,9 @@ def load_site(
     site, contradictions = resolve_shared(site, manifests, variables)
     inventory.problems += contradictions
     defaults = {name: option.default for name, option in variables.items()}
-    for rule in (*RULES, listeners(manifests), connections(defaults), *rules):
+    computed = {name for manifest in manifests.values() for name in manifest.overridable}
+    related = relations([role for folder in roles for role in sorted(folder.iterdir())], variables, computed)
+    for rule in (*RULES, listeners(manifests), connections(defaults), related, *rules):
         inventory.problems += rule(site)
     if inventory.problems:
         raise DocumentError(inventory.problems)

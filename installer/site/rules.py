@@ -79,6 +79,22 @@ def names(site: Site) -> Iterator[Problem]:
             yield Problem(str(site.sources["public_name"]), what, "use another name for the users")
 
 
+def drained(site: Site) -> Iterator[Problem]:
+    """The engines that get no requests are engines, and one is left that does."""
+    engines = site.groups["engine"]
+    for host in site.hosts.values():
+        setting = host.settings.get("gateway_drained_engines")
+        if setting is None:
+            continue
+        where = str(setting.source)
+        for name in setting.value:
+            if name not in engines:
+                what = f"gateway_drained_engines: {name} is no engine"
+                yield Problem(where, what, f"engines are: {', '.join(engines)}")
+        if engines and not set(engines) - set(setting.value):
+            yield Problem(where, "gateway_drained_engines leaves no engine", "take one out of the list")
+
+
 def connections(defaults: Mapping[str, Any]) -> Rule:
     """The pools of all services that use the database fit into its connections.
 
@@ -133,4 +149,4 @@ def _limit(site: Site) -> tuple[int | None, str]:
     return min(found) if found else (None, "")
 
 
-RULES: Final[tuple[Rule, ...]] = (members, addresses, virtual_ip, router_id, names)
+RULES: Final[tuple[Rule, ...]] = (members, addresses, virtual_ip, router_id, names, drained)

@@ -10,14 +10,16 @@ import pytest
 from installer.documents import read_document
 from installer.manifests import load_manifests
 from installer.site.forms import FORMS
-from installer.site.limits import LIMITS_FILE, limit_faults
+from installer.site.limits import LIMITS_FILE, RELATIONS_KEY, limit_faults
+from installer.site.relations import read_relations
 from installer.site.role_variables import read_role_variables
 from installer.site.shared import wired_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from installer.site.role_variables import Option
+    from installer.site.relations import read_relations
+from installer.site.role_variables import Option
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted((ROOT / "roles").iterdir())
@@ -47,6 +49,11 @@ def test_every_variable_of_the_operator_has_a_range_or_form(name: str) -> None:
 def test_limits_speak_of_variables_the_role_has_and_may_be_given(role: Path) -> None:
     own = read_role_variables([role])
     said = read_document(role / LIMITS_FILE).value or {}
+    for relation in said.pop(RELATIONS_KEY, []):
+        assert {"smaller", "larger"} <= relation.keys() <= {"smaller", "larger", "strictly"}
+        for name, factor in {**relation["smaller"], **relation["larger"]}.items():
+            assert own[name].kind == "int", name
+            assert factor >= 1
     assert said.keys() <= own.keys()
     assert not said.keys() & WIRED.keys(), "these follow from the site"
     for name, limit in said.items():
@@ -61,6 +68,20 @@ def test_a_default_is_within_its_limit(name: str) -> None:
     if option.default is None or "{{" in str(option.default):
         return  # required, or decided by the site
     assert list(limit_faults(name, option.default, option.limit)) == []
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_defaults_of_a_role_work_together(role: Path) -> None:
+    for relation in read_relations(role):
+        smaller, larger = (
+            sum(
+                factor * VARIABLES[name].default
+                for name, factor in terms.items()
+                if VARIABLES[name].default is not None
+            )
+            for terms in (relation.smaller, relation.larger)
+        )
+        assert smaller < larger or (smaller == larger and not relation.strictly), relation.words
 
 
 def test_every_form_is_used() -> None:

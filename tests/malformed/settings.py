@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from installer.site.limits import LIMITS_FILE
+from installer.site.limits import LIMITS_FILE, RELATIONS_KEY
 from tests.malformed import ROOT, SITE, Case, append, edit
 
 _MORE: Final = "group_vars/all/more.yml"
@@ -189,11 +189,44 @@ def _ranges() -> list[Case]:
     found = []
     for path in sorted((ROOT / "roles").glob(f"*/{LIMITS_FILE}")):
         for name, limit in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items():
+            if name == RELATIONS_KEY:
+                continue
             least, most = limit if isinstance(limit, list) else (0, 0)
             if isinstance(limit, str) and limit.endswith("port"):
                 least, most = (1, 65535) if limit == "port" else (1024, 65535)
             found += [_value(name, value, f"{least} to {most}") for value in (least - 1, most + 1) if most]
     return found
+
+
+def _together() -> list[Case]:
+    """Values that are right one by one and cannot work together."""
+    pairs: list[tuple[dict[str, Any], str]] = [
+        ({"certificates_lifetime_days": 30}, "certificates_renew_before_days less than certificates_lifetime_days"),
+        ({"engine_job_threads_core": 11}, "engine_job_threads_core at most engine_job_threads_max"),
+        ({"engine_job_threads_max": 20, "engine_pool_size": 20}, "engine_job_threads_max less than engine_pool_size"),
+        (
+            {
+                "engine_heap_mb": 900,
+                "engine_metaspace_mb": 64,
+                "engine_direct_memory_mb": 64,
+                "engine_memory_max_mb": 1028,
+            },
+            "is 1028 on clinic1, engine_memory_max_mb is 1028",
+        ),
+        ({"etcd_heartbeat_milliseconds": 501}, "5 x etcd_heartbeat_milliseconds is 2505 on clinic1"),
+        ({"postgresql_leader_ttl_seconds": 20}, "postgresql_loop_wait_seconds + 2 x postgresql_retry_timeout_seconds"),
+        (
+            {"rabbitmq_memory_watermark_mb": 900, "rabbitmq_disk_free_limit_mb": 899},
+            "rabbitmq_memory_watermark_mb at most rabbitmq_disk_free_limit_mb",
+        ),
+        ({"worker_lock_seconds": 5, "worker_long_poll_milliseconds": 5000}, "less than 1000 x worker_lock_seconds"),
+        ({"gateway_drained_engines": ["clinic1"]}, "leaves no engine"),
+        ({"gateway_drained_engines": ["clinic2"]}, "clinic2 is no engine"),
+    ]
+    return [
+        Case(name=f"{len(values)} of {words}", spoil=append(_MORE, yaml.safe_dump(values)), words=("more.yml:", words))
+        for values, words in pairs
+    ]
 
 
 def _value(name: str, value: Any, words: str) -> Case:
@@ -210,4 +243,4 @@ def cases() -> list[Case]:
     ]
     found += [Case(name=text, spoil=append(SITE, f"  {text}\n"), words=("site.yml:", words)) for text, words in _PARTS]
     found += [_value(name, value, words) for name, value, words in _VALUES]
-    return found + _ranges()
+    return [*found, *_ranges(), *_together()]

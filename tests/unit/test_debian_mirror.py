@@ -87,3 +87,11 @@ def test_sources_apt_cannot_read_are_reported_with_its_words(apt: Path) -> None:
     (apt / "sources.list").write_text("deb nonsense\n")
     with pytest.raises(ConfigurationError, match="apt cannot read its sources"):
         read(apt)
+
+
+@pytest.mark.parametrize(
+    "address", ["deb.debian.org", "http://a b", "http://a\ndeb [trusted=yes] http://b", "[x]", "-o"]
+)
+def test_a_mirror_that_is_no_address_never_reaches_a_list_of_sources(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="no address of a Debian archive"):
+        read_debian_mirror(archive=address)

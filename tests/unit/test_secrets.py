@@ -22,6 +22,7 @@ from installer.vault import (
     resolve_password,
     vault_client,
 )
+from installer.vault.vault import encrypt
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE_VAULT = Path(sys.executable).with_name("ansible-vault")
@@ -234,3 +235,15 @@ def test_redactions_leave_ordinary_short_words_alone() -> None:
         "first line",
         "second line",
     }
+
+
+def test_a_vault_that_is_a_pipe_or_a_bomb_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "vault.yml"
+    os.mkfifo(path)
+    with pytest.raises(VaultError, match="the vault is a pipe"):
+        read_vault(path, "password")
+    path.unlink()
+    levels = [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 30)]
+    path.write_bytes(encrypt("\n".join(["a0: &a0 [x]", *levels]).encode(), "password"))
+    with pytest.raises(VaultError, match="the vault's content holds more than 20000 values"):
+        read_vault(path, "password")
