@@ -116,7 +116,8 @@ def _interruptions(
     effects = effects_of(unit)
     for what in sorted({what for what, _ in by_host.values()}, key=_STRENGTH.index, reverse=True):
         treated = [host for host in hosts if host in by_host and by_host[host][0] == what]
-        treated.sort(key=lambda host: host == last)
+        if what == "restart":
+            treated.sort(key=lambda host: host == last)
         one_host = len(running.get(effects.called, ())) <= 1
         act = effects.reload if what == "reload" else effects.alone if one_host else effects.restart
         why = [reason for host in treated for reason in by_host[host][1]]

@@ -81,17 +81,17 @@ class Interruption:
         return self.seconds > 0
 
     @property
+    def where(self) -> str:
+        """The hosts in their order; a reload asks all of them at once."""
+        return (", " if self.what == "reload" else ", then ").join(self.hosts)
+
+    @property
     def title(self) -> str:
         """The interruption in one line: what, where in which order, and what is noticed."""
-        return f"{self.service} {_VERBS.get(self.what, self.what)} on {_in_order(self.hosts)}: {self.effect}"
+        return f"{self.service} {_VERBS.get(self.what, self.what)} on {self.where}: {self.effect}"
 
 
 _VERBS: Final = {"restart": "restarts", "reload": "reloads", "stop": "stops", "switchover": "switches over"}
-
-
-def _in_order(hosts: tuple[str, ...]) -> str:
-    """`db2, then db1`."""
-    return ", then ".join(hosts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
