@@ -9,17 +9,23 @@ import hashlib
 import json
 import shutil
 import subprocess
+import tempfile
 import textwrap
 import zipfile
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from installer.bundle import Manifest, build, verify
+from installer.bundle import Manifest, build, inspect, verify
 from installer.bundle.build import keys_folder
+from installer.bundle.commands import Commands
 from installer.bundle.debian import HOST_BASE
-from installer.bundle.keys import gpg_home
+from installer.bundle.keys import ensure_keys, gpg_home, sign_manifest
+from installer.bundle.manifest import MANIFEST_FILE, SIGNATURE_FILE
+from installer.bundle.repository import write_repository
 from installer.bundle.trust import trusted_folder
+from installer.bundle.verify import describe_files
 from installer.controller.paths import Paths
 
 ARCHIVE_DATE: Final = "Fri, 20 Nov 2026 02:11:10 UTC"
@@ -104,6 +110,49 @@ def make_deb(folder: Path, name: str, **fields: str) -> Path:
     run("dpkg-deb", "--root-owner-group", "-Znone", "--build", str(tree), str(target))
     shutil.rmtree(tree)
     return target
+
+
+def make_newer_bundle(bundle: Path, out: Path, *, package: str, paths: Paths) -> tuple[str, str]:
+    """A bundle that differs in one package from another, as when Debian's updates have a newer one.
+
+    Args:
+        bundle: The bundle to start from.
+        out: Where; it must not exist.
+        package: Which package is newer.
+        paths: Whose controller signs it.
+
+    Returns:
+        The package's version before and after.
+    """
+    manifest = inspect(bundle)
+    entry = next(each for each in manifest.packages if each.name == package)
+    version = f"{entry.version}+deb13u9"
+    shutil.copytree(bundle, out, ignore=shutil.ignore_patterns("apt", f"{MANIFEST_FILE}*"))
+    with tempfile.TemporaryDirectory() as work:
+        tree, deb = Path(work, "tree"), Path(work, "newer.deb")
+        run("dpkg-deb", "--raw-extract", str(bundle / entry.file), str(tree))
+        control = tree / "DEBIAN/control"
+        fields = control.read_text(encoding="utf-8")
+        control.write_text(fields.replace(f"\nVersion: {entry.version}\n", f"\nVersion: {version}\n"), encoding="utf-8")
+        run("dpkg-deb", "--root-owner-group", "-Znone", "--build", str(tree), str(deb))
+        commands = Commands()
+        keys = ensure_keys(keys_folder(paths), commands)
+        moment = manifest.snapshot + timedelta(days=1)
+        packages = write_repository(
+            out / "apt",
+            debs={Path(each.file).name: deb if each is entry else bundle / each.file for each in manifest.packages},
+            payloads=[Path(each.file).name for each in manifest.packages if each.origin != "Debian"],
+            architecture=manifest.architecture,
+            keys=keys,
+            moment=moment,
+            commands=commands,
+        )
+    suites = {**manifest.suites, "trixie-updates": moment}
+    changed = {"packages": packages, "files": describe_files(out), "snapshot": moment, "suites": suites}
+    data = manifest.model_copy(update=changed).to_bytes()
+    (out / MANIFEST_FILE).write_bytes(data)
+    (out / SIGNATURE_FILE).write_bytes(sign_manifest(data, keys=keys, moment=moment))
+    return entry.version, version
 
 
 def sign_archive(archive: Path, date: str = ARCHIVE_DATE) -> None:

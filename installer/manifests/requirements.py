@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Models are laid on every engine host; the first of them deploys them for all.
 _MODELS_GROUP: Final = "engine"
+_MODELS_ROLE: Final = "models"
 
 
 def packages_wanted(site: Mapping[str, Any], host: str, manifests: Mapping[str, RoleManifest]) -> list[str]:
@@ -30,6 +31,17 @@ def payloads_on(site: Mapping[str, Any], host: str) -> set[str]:
         wanted |= {process["payload"] for process in application["processes"].values() if process["group"] in groups}
         if application["models"] is not None and _MODELS_GROUP in groups:
             wanted.add(application["models"]["payload"])
+    return wanted
+
+
+def packages_by_role(site: Mapping[str, Any], manifests: Mapping[str, RoleManifest]) -> dict[str, set[str]]:
+    """What each role asks for; an application's payload belongs to the role that is named like its group."""
+    wanted = {name: set(role.packages) for name, role in manifests.items()}
+    for application in site.get("applications", {}).values():
+        for process in application["processes"].values():
+            wanted.setdefault(process["group"], set()).add(process["payload"])
+        if application["models"] is not None:
+            wanted[_MODELS_ROLE].add(application["models"]["payload"])
     return wanted
 
 

@@ -7,9 +7,10 @@ import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from installer.bundle import inspect
+from installer.bundle.closure import carried_packages
 from installer.controller.logins import close_logins, sockets_folder
 from installer.controller.release import read_release
 from installer.errors import BundleError
@@ -86,11 +87,13 @@ class OperationContext(SiteContext):
     Attributes:
         secrets: The vault's values, named without their prefix.
         authority: Folder of the site's certificate authority.
+        carried: For each role the packages it asks for and needs, with the bundle's versions; empty without a bundle.
         runner: Runs playbooks on the site's hosts.
     """
 
     secrets: Mapping[str, str] = field(repr=False)
     authority: Path
+    carried: Mapping[str, Mapping[str, str]]
     runner: Runner
 
 
@@ -184,9 +187,11 @@ def opened_further(seen: SiteContext, use: SecretsUse) -> Iterator[OperationCont
         kept = stack.enter_context(seen.keeper.open(use))
         seen.terminal.hide(redactions(kept.secrets.values()))
         bundle = seen.bundle.absolute()
-        extra = {
+        bundle_id, carried = _read_bundle(bundle, site, seen.manifests)
+        extra: dict[str, Any] = {
             "sitewright_bundle_dir": str(bundle),
-            "sitewright_bundle_id": _bundle_id(bundle),
+            "sitewright_bundle_id": bundle_id,
+            "sitewright_packages": carried,
             "sitewright_pki_dir": str(kept.authority),
             "sitewright_release": seen.release.version,
         }
@@ -219,15 +224,18 @@ def opened_further(seen: SiteContext, use: SecretsUse) -> Iterator[OperationCont
         )
         known = {each.name: getattr(seen, each.name) for each in fields(SiteContext)}
         known["become_password"] = lambda: become
-        yield OperationContext(**known, secrets=kept.secrets, authority=kept.authority, runner=runner)
+        yield OperationContext(**known, secrets=kept.secrets, authority=kept.authority, carried=carried, runner=runner)
 
 
-def _bundle_id(bundle: Path) -> str:
-    """What tells the bundle from others; empty when there is none, which matters only to those who need it."""
+def _read_bundle(
+    bundle: Path, site: Site, manifests: Mapping[str, RoleManifest]
+) -> tuple[str, dict[str, dict[str, str]]]:
+    """What tells the bundle from others, and what it carries; nothing without one, which whoever needs one says."""
     try:
-        return inspect(bundle).identity
+        manifest = inspect(bundle)
+        return manifest.identity, carried_packages(bundle, manifest, site.resolved(), manifests)
     except BundleError:
-        return ""
+        return "", {}
 
 
 def chosen_strategy(choice: StrategyChoice) -> Strategy:

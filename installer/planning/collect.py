@@ -99,7 +99,21 @@ def make_plan(observed: Iterable[Observed], frame: Frame, *, redact: Callable[[s
         changes=_together(single, hosts),
         interruptions=conclude(uses, changed, hosts=hosts, last=last, declared=declared),
         unknown=frame.unknown,
+        kept=tuple(redact(words) for words in _kept(rows, hosts)),
     )
+
+
+def _kept(rows: Iterable[Observed], order: Sequence[str]) -> Iterator[str]:
+    """Packages that stay although they are newer than the bundle's; the same on several hosts as one."""
+    where: dict[str, list[str]] = {}
+    for row in rows:
+        for change in (change for detail in row.details for change in detail.get("newer") or ()):
+            words = f"{change['name']} {change['installed']} is newer than the bundle's {change['wanted']}"
+            hosts = where.setdefault(words, [])
+            if row.host not in hosts:
+                hosts.append(row.host)
+    for words, hosts in where.items():
+        yield f"{words}, and stays, on {' '.join(sorted(hosts, key=order.index))}"
 
 
 def _changes(row: Observed, details: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Change]:

@@ -49,6 +49,11 @@ class Change:
         return " ".join(words) + (f" ({self.note})" if self.note else "")
 
     @property
+    def is_upgrade(self) -> bool:
+        """Whether a package that is there comes in another version."""
+        return self.kind == "package" and bool(self.old)
+
+    @property
     def short(self) -> str:
         """The change as the reason of something else: names are enough, values only when they are short."""
         short = self.old and self.new and len(self.old + self.new) < _SHORT
@@ -106,6 +111,7 @@ class Plan:
         changes: In the order of the stages.
         interruptions: In the order in which they happen.
         unknown: Stages whose changes are not known, because they could not be tried.
+        kept: What is not as it should be and stays so, in words: packages newer than the bundle's.
     """
 
     site: str
@@ -115,6 +121,7 @@ class Plan:
     changes: tuple[Change, ...]
     interruptions: tuple[Interruption, ...]
     unknown: tuple[str, ...] = field(default=())
+    kept: tuple[str, ...] = field(default=())
 
     @property
     def interrupted(self) -> tuple[Interruption, ...]:
@@ -155,4 +162,5 @@ class Plan:
             "interrupts": [asdict(one) | {"title": one.title} for one in self.interrupted],
             "does_not_interrupt": [asdict(one) | {"title": one.title} for one in self.unnoticed],
             "unknown_stages": list(self.unknown),
+            "kept": list(self.kept),
         }

@@ -27,6 +27,7 @@ def lines_of(plan: Plan) -> Iterator[str]:
         for one in found:
             yield f"  {one.title}"
             yield f"    because of {', '.join(one.why)}"
+    yield from plan.kept
     for stage in plan.unknown:
         yield f"not known: what stage {stage} would change, because it could not be tried"
 

@@ -45,7 +45,7 @@ def run(
     clock = time.monotonic()
     resolved = site.resolved()
     with hosts.Probes(ssh, password=password) as probes:
-        results = _results(resolved, manifests, probes, report)
+        results, answers = _results(resolved, manifests, probes, report)
     today = datetime.now(UTC).date()
     return Report(
         title="Preflight",
@@ -53,6 +53,7 @@ def run(
         started=started,
         seconds=time.monotonic() - clock,
         results=tuple(waive(result, site.waivers, today, rehearsal=site.rehearsal) for result in results),
+        answers=answers,
     )
 
 
@@ -61,8 +62,8 @@ def _results(
     manifests: Mapping[str, RoleManifest],
     probes: hosts.Probes,
     report: Callable[[str], None],
-) -> list[CheckResult]:
-    """Every host's own measurements, then what hosts found out about each other."""
+) -> tuple[list[CheckResult], dict[str, Mapping[str, Any]]]:
+    """Every host's own measurements, then what hosts found out about each other; with what was answered."""
     report(f"preflight: asking {len(site['hosts'])} hosts")
     answers = probes.ask({host: _order(site, manifests, host) for host in site["hosts"]})
     results: list[CheckResult] = []
@@ -77,7 +78,7 @@ def _results(
     if len(facts) > 1:
         report(f"preflight: {len(facts)} hosts try each other")
         results += network.check(site, manifests, probes, facts)
-    return results
+    return results, facts
 
 
 def waive(result: CheckResult, waivers: Sequence[Waiver], today: Any, *, rehearsal: bool) -> CheckResult:

@@ -135,6 +135,12 @@ def time_daemons() -> list[str]:
     ]
 
 
+def text_of(path: str) -> str:
+    """A small file, empty when it is not there."""
+    file = Path(path)
+    return file.read_text().strip() if file.exists() else ""
+
+
 def facts(order: dict[str, Any]) -> dict[str, Any]:
     """Everything that can be measured on the host alone."""
     release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
@@ -143,7 +149,6 @@ def facts(order: dict[str, Any]) -> dict[str, Any]:
         usage = shutil.disk_usage(existing_parent(path))
         disks[path] = {"total_mb": usage.total >> 20, "free_mb": usage.free >> 20, "rotational": rotational(path)}
     data = {path: Path(path).is_dir() and any(Path(path).iterdir()) for path in order["data_directories"]}
-    marker = Path("/etc/sitewright/site")
     return {
         "time": time.time(),
         "os": release.get("ID", "").strip('"'),
@@ -155,7 +160,9 @@ def facts(order: dict[str, Any]) -> dict[str, Any]:
         "disks": disks,
         "fsync_p99_ms": {path: fsync_p99_ms(path) for path in order["fsync_directories"]},
         "data": data,
-        "marker": marker.read_text().strip() if marker.exists() else "",
+        "marker": text_of("/etc/sitewright/site"),
+        "release": text_of("/etc/sitewright/release"),
+        "packages": command("dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version}\\n"),
         "python": ".".join(map(str, sys.version_info[:3])),
         "timezone": os.path.realpath("/etc/localtime").split("zoneinfo/")[-1],
         "time_daemons": time_daemons(),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 # Entries of a long list that a table shows; a cell of a site of forty hosts had 600 characters.
@@ -64,6 +64,7 @@ class Report:
         seconds: How long it took.
         results: In the order in which they are shown.
         facts: Measured values that are no verdict (versions, sizes), by section.
+        answers: What each host answered, for those who decide by it; no part of the page or the JSON.
     """
 
     title: str
@@ -72,6 +73,7 @@ class Report:
     seconds: float
     results: tuple[CheckResult, ...]
     facts: dict[str, dict[str, str]] = field(default_factory=dict)
+    answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def ok(self) -> bool:

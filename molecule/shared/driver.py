@@ -20,6 +20,7 @@ import yaml
 
 from installer import rehearsal
 from installer.bundle import build, inspect
+from installer.bundle.closure import carried_packages
 from installer.controller.commands import Job, ensure_commands
 from installer.controller.paths import Paths
 from installer.controller.release import read_version
@@ -80,13 +81,15 @@ def _create() -> None:
     hosts = rehearsal.up(spec, paths, _say)
     secrets = _secrets(state, manifests)
     ensure_authority(state / "pki", secrets["vault_ca_passphrase"], name=site.name)
+    manifest = inspect(paths.bundle)
     written = runtime.write(
         site,
         state / "inventory",
         vault_file=state / "vault.yml",
         extra={
             "sitewright_bundle_dir": str(paths.bundle),
-            "sitewright_bundle_id": inspect(paths.bundle).identity,
+            "sitewright_bundle_id": manifest.identity,
+            "sitewright_packages": carried_packages(paths.bundle, manifest, site.resolved(), manifests),
             "sitewright_pki_dir": str(state / "pki"),
             "sitewright_release": read_version(paths.root),
         },

@@ -43,9 +43,6 @@ options:
     description: Packages of O(versions) that may be upgraded; without it all of them. The others are only reported.
     type: list
     elements: str
-  in_service_file:
-    description: O(upgrade) holds only where this file exists; a host without it serves nobody yet.
-    type: path
   lock_timeout_seconds:
     description: How long to wait for another apt or dpkg.
     type: int
@@ -233,14 +230,6 @@ def describe(packages: list[str], versions: dict[str, str]) -> str:
     return "".join(f"{name} {versions[name]}\n" for name in sorted(packages) if name in versions)
 
 
-def may_upgrade(module: AnsibleModule, change: Change) -> bool:
-    """Whether a package that is too old is upgraded here, or is somebody else's to upgrade."""
-    upgrade, file = module.params["upgrade"], module.params["in_service_file"]
-    if upgrade is None or (file is not None and not Path(file).exists()):
-        return True
-    return change["name"] in upgrade
-
-
 def main() -> None:
     """Entry point of the module."""
     module = AnsibleModule(
@@ -248,7 +237,6 @@ def main() -> None:
             "name": {"type": "list", "elements": "str", "required": True},
             "versions": {"type": "dict", "default": {}},
             "upgrade": {"type": "list", "elements": "str"},
-            "in_service_file": {"type": "path"},
             "lock_timeout_seconds": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
@@ -256,7 +244,8 @@ def main() -> None:
     names: list[str] = list(dict.fromkeys(module.params["name"]))
     versions: dict[str, str] = module.params["versions"]
     found = Found(names, versions)
-    older = [change for change in found.older if may_upgrade(module, change)]
+    upgrade = module.params["upgrade"]
+    older = [change for change in found.older if upgrade is None or change["name"] in upgrade]
     touched = [*found.missing, *found.broken, *(change["name"] for change in older)]
     wanted = {name: versions.get(name, "of any version") for name in touched}
     needed = bool(touched or is_left_over())

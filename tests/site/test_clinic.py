@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from installer.controller.paths import Paths
+from tests.bundle_workshop import make_newer_bundle
 from tests.site.conftest import ROOT, Operator, alone_with
 
 BIN = Path(sys.executable).parent
@@ -86,6 +88,46 @@ def test_sudo_that_asks_for_a_password_gets_the_right_one_and_no_second_guess(
         for file in (kept / folder).rglob("*"):
             assert not file.is_file() or b"c4nary-of-sudo" not in file.read_bytes(), file
     operator.on("clinic1", "sh", "-c", f"echo '{sudoers.strip()}' > /etc/sudoers.d/sitewright")
+
+
+def test_a_newer_bundle_is_an_upgrade_plan_and_verify_say_so_and_install_explains_and_changes_nothing(
+    operator: Operator, bundle: Path, tmp_path: Path
+) -> None:
+    newer = tmp_path / "newer"
+    old, new = make_newer_bundle(bundle, newer, package="keepalived", paths=Paths.from_environment())
+    options = ("--strategy", "stock", "--bundle", str(newer))
+    look = ("find", "/etc", "/usr/sbin", "/var/lib/dpkg/status", "/srv", "-type", "f", "-printf", "%p %T@ %s\\n")
+    before = operator.on("clinic1", *look)
+
+    planned = operator.verb("plan", "--inventory", "clinic", "--rehearse", *options)
+    assert planned.returncode == 0, planned.stderr
+    assert f"keepalived {old} -> {new}" in planned.stdout
+    assert "redis-server" not in planned.stdout
+
+    verified = operator.verb("verify", "--inventory", "clinic", "--rehearse", "--bundle", str(newer))
+    assert verified.returncode == 5, verified.stderr
+    assert f"older than the bundle: keepalived {old} instead of {new}" in verified.stdout
+    assert "makes it an upgrade" in verified.stdout
+
+    code, result, said = operator.install(*options)
+    assert code == 2, said
+    assert "would be an upgrade of 1 package(s) on 1 host(s)" in result["error"]["message"]
+    [row] = result["other_bundle"]["upgraded"]
+    assert (row["services"], row["package"], row["installed"], row["bundle"]) == (["gateway"], "keepalived", old, new)
+
+    # A controller that lost its journal says the same: the hosts know what they stand on.
+    journal = operator.state / "journal.jsonl"
+    kept = journal.rename(operator.state / "journal.lost")
+    code, result, said = operator.install(*options)
+    kept.rename(journal)
+    assert code == 2, said
+    assert operator.on("clinic1", *look) == before
+
+    # With its own bundle the site is whole, and what went missing comes back in its version.
+    operator.on("clinic1", "dpkg", "--force-depends", "--remove", "keepalived")
+    code, result, said = operator.install("--strategy", "stock")
+    assert code == 0, said
+    assert operator.on("clinic1", "dpkg-query", "--show", "--showformat=${Version}", "keepalived") == old
 
 
 def test_a_stranger_uses_one_role_of_the_collection_with_a_configuration_of_his_own(

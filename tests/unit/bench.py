@@ -116,6 +116,7 @@ class Bench:
             rehearsal=None,
             become_password=lambda: None,
             runner=Runner(settings, redact=terminal.redact),
+            carried={},
             release=Release(version="9.9.9", commit="1368137"),
         )
         operation(context)

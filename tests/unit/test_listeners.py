@@ -31,7 +31,7 @@ def _model(folder: Path, ports: list[int]) -> CheckResult:
         client_certificate=folder,
         client_key=folder,
         ssh={"db1": way},
-        packages={},
+        carried={},
         release={},
     )
     return listeners._only_the_model(subject, subject.host("db1"))

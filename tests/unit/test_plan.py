@@ -113,6 +113,21 @@ def test_packages_are_told_with_their_versions() -> None:
     ]
 
 
+def test_packages_newer_than_the_bundles_are_told_though_nothing_changes() -> None:
+    newer = {"missing": [], "newer": [{"name": "curl", "installed": "8.15-1", "wanted": "8.14-2"}]}
+    rows = [
+        Observed(stage=stage, host=host, task="t", changed=False, details=(newer,))
+        for host in ("db2", "db1")
+        for stage in ("base", "database")
+    ]
+    plan = made(*rows)
+    assert plan.changes == ()
+    words = "curl 8.15-1 is newer than the bundle's 8.14-2, and stays, on db1 db2"
+    assert plan.kept == (words,)
+    assert words in list(lines_of(plan))
+    assert plan.to_json()["kept"] == [words]
+
+
 def test_a_known_secret_is_nowhere_even_if_a_module_breaks_its_promise(tmp_path: Path) -> None:
     change = {"kind": "file", "name": "/etc/x", "old": CANARY, "lines": [f"+password {CANARY}"]}
     plan = made(seen("db1", change, interrupts=[{"service": CANARY, "what": CANARY, "nodes": [CANARY], "why": CANARY}]))

@@ -88,8 +88,6 @@ def require(context: SiteContext, report: Report, *, kind: str, everything: bool
 @contextmanager
 def subject_of(context: OperationContext) -> Iterator[Subject]:
     """The site as a verification sees it, with a certificate that is gone when the block ends."""
-    manifest = inspect(context.bundle)
-    packages = {entry.name: entry.version for entry in manifest.packages}
     passphrase = context.secrets["ca_passphrase"]
     given = context.site.certificates_directory
     roots = None if given is None else given / AUTHORITY_FILE
@@ -102,7 +100,7 @@ def subject_of(context: OperationContext) -> Iterator[Subject]:
             client_certificate=client.certificate,
             client_key=client.key,
             ssh=context.ssh,
-            packages=packages,
+            carried=context.carried,
             release=_release_of(context),
         )
 

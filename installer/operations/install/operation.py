@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from installer.bundle.build import keys_folder
 from installer.bundle.trust import trusted_folder
 from installer.bundle.verify import verify
+from installer.operations.bundle_change import require_same_bundle
 from installer.operations.checks import operation as checks
 from installer.operations.staged import Material, StagedOperation, carry_out
 from installer.playbooks.results import DONE, FAILED
@@ -72,11 +73,13 @@ def preflight(context: OperationContext, summary: Summary) -> None:
 
     Raises:
         PreflightError: If one is not.
+        ConfigurationError: If the bundle would upgrade or downgrade the site.
     """
     context.terminal.step(f"Preflight of {context.site.name}")
     report = checks.preflight(context)
     summary.add_step("preflight", DONE if report.ok else FAILED, report.seconds)
     checks.require(context, report, kind="preflight")
+    require_same_bundle(context, report, summary)
 
 
 def verify_site(context: OperationContext, summary: Summary) -> None:

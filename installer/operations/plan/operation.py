@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from installer.controller.site_lock import site_lock
 from installer.errors import InstallerError
+from installer.operations.bundle_change import upgrade_notice
 from installer.operations.install.operation import verify_bundle
 from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
@@ -109,8 +110,11 @@ def _finish(
     summary.more["unfinished_operation"] = open_operation
     made = _made(context, graph, summary, changes)
     page = write(made, context.state / "evidence") if made is not None else None
+    other_bundle = ""
     if made is not None:
         summary.more |= {"plan": made.to_json(), "page": str(page)}
+        other_bundle = upgrade_notice(context) if any(change.is_upgrade for change in made.changes) else ""
+        summary.more["other_bundle"] = other_bundle
     terminal.document(summary.to_json(error))
     if terminal.output == "json":
         return
@@ -122,6 +126,8 @@ def _finish(
         summary.print(terminal)
     elif made is not None:
         terminal.result(f"{made.verdict}; nothing was changed now")
+        if other_bundle:
+            terminal.result(other_bundle)
         terminal.result(f"page: {page}")
 
 

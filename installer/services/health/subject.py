@@ -41,7 +41,7 @@ class Subject:
         client_certificate: The controller's own short-lived certificate.
         client_key: Its key.
         ssh: Host name to the argv prefix that runs a command there.
-        packages: Package name to the version the bundle carries.
+        carried: For each role the packages it asks for and needs, with the bundle's versions.
         release: What the hosts must say in /etc/sitewright/release; a part that is not known is left out.
     """
 
@@ -52,7 +52,7 @@ class Subject:
     client_certificate: Path
     client_key: Path
     ssh: Mapping[str, Sequence[str]]
-    packages: Mapping[str, str]
+    carried: Mapping[str, Mapping[str, str]]
     release: Mapping[str, str]
 
     @property
