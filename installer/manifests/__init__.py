@@ -122,7 +122,7 @@ def load_manifests(root: Path, *, checked: bool = False) -> dict[str, RoleManife
     for path in sorted((root / "roles").glob("*/meta/sitewright.yml")):
         role = path.parent.parent.name
         try:
-            document = read_document(path)
+            document = read_document(path, own=True)
             if not checked:
                 _check(document)
             manifests[role] = _manifest(role, document)

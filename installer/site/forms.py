@@ -62,9 +62,10 @@ _PUBLIC_KEY: Final = re.compile(
 
 
 def _pattern(words: str, pattern: str, *, longest: int = 255) -> Form:
-    compiled = re.compile(pattern)
+    """Text of a pattern, which is compiled when the first value asks for it: most runs see none of most forms."""
     return Form(
-        words, lambda value: isinstance(value, str) and len(value) <= longest and bool(compiled.fullmatch(value))
+        words,
+        lambda value: isinstance(value, str) and len(value) <= longest and bool(re.fullmatch(pattern, value)),
     )
 
 

@@ -11,6 +11,7 @@ A limit is one of:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from installer.documents import DocumentError, Problem, nearest, read_document, shown
@@ -62,12 +63,22 @@ def read_limits(role: Path) -> dict[str, Limit]:
     Raises:
         DocumentError: If the file is not what it may be.
     """
-    path = role / LIMITS_FILE
-    if not path.is_file():
+    document = limits_document(role)
+    if document is None:
         return {}
-    document = read_document(path)
     said = document.value or {}
     return {name: _limit(document, (name,), raw) for name, raw in said.items() if name != RELATIONS_KEY}
+
+
+@cache
+def limits_document(role: Path) -> Document | None:
+    """What a role says of the limits of its variables; read once per process.
+
+    Raises:
+        DocumentError: If the file is not YAML.
+    """
+    path = role / LIMITS_FILE
+    return read_document(path, own=True) if path.is_file() else None
 
 
 def _limit(document: Document, keys: tuple[str, ...], raw: Any) -> Limit:

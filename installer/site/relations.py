@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from installer.documents import Problem, read_document
-from installer.site.limits import LIMITS_FILE, RELATIONS_KEY
+from installer.documents import Problem
+from installer.site.limits import RELATIONS_KEY, limits_document
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -46,8 +46,8 @@ def read_relations(role: Path) -> list[Relation]:
     Raises:
         DocumentError: If the file is not YAML.
     """
-    path = role / LIMITS_FILE
-    said = (read_document(path).value or {}) if path.is_file() else {}
+    document = limits_document(role)
+    said = {} if document is None else document.value or {}
     return [
         Relation(smaller=entry["smaller"], larger=entry["larger"], strictly=entry.get("strictly", False))
         for entry in said.get(RELATIONS_KEY, [])

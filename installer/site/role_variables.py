@@ -79,7 +79,7 @@ def _variables_of(role: Path) -> Mapping[str, Option]:
     path = role / "meta" / "argument_specs.yml"
     if not path.is_file():
         return {}
-    specification = read_document(path).value or {}
+    specification = read_document(path, own=True).value or {}
     variables: dict[str, Option] = {}
     for entry in (specification.get("argument_specs") or {}).values():
         variables |= _options(entry.get("options") or {})

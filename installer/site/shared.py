@@ -39,7 +39,7 @@ def wired_variables(root: Path, manifests: Mapping[str, RoleManifest]) -> dict[s
     overridable = {name for manifest in manifests.values() for name in manifest.overridable}
     wired: dict[str, str] = {}
     for file in sorted((root / _WIRING).glob("*.yml")):
-        for name, value in (read_document(file).value or {}).items():
+        for name, value in (read_document(file, own=True).value or {}).items():
             reference = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
             wired[name] = reference.group(1) if reference else ""
     return {name: decides for name, decides in wired.items() if name not in overridable}
