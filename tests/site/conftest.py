@@ -24,6 +24,7 @@ class Operator:
     """Somebody at the controller, working on one site's rehearsal."""
 
     site: str
+    inventory: str
 
     @property
     def state(self) -> Path:
@@ -36,7 +37,7 @@ class Operator:
 
     def install(self, *words: str, seconds: int = INSTALL_SECONDS) -> tuple[int, dict[str, Any], str]:
         """The first README command with JSON output: exit code, the object, what was said."""
-        argv = self.argv("--inventory", self.site, "--rehearse", "--output", "json", *words)
+        argv = self.argv("--inventory", self.inventory, "--rehearse", "--output", "json", *words)
         ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
         assert len(ended.stdout.splitlines()) <= 1 or ended.stdout.startswith("{"), ended.stdout
         return ended.returncode, json.loads(ended.stdout) if ended.stdout.strip() else {}, ended.stderr
@@ -47,25 +48,30 @@ class Operator:
 
     def on(self, host: str, *command: str) -> str:
         """Run a command as root on a rehearsal host and give its output; a failure fails the test."""
-        ended = self.verb("rehearse", "exec", "--inventory", self.site, host, "--", *command)
+        ended = self.verb("rehearse", "exec", "--inventory", self.inventory, host, "--", *command)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 
     def within(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command of this machine inside the rehearsal's network."""
-        return self.verb("rehearse", "run", "--inventory", self.site, "--", *command)
+        return self.verb("rehearse", "run", "--inventory", self.inventory, "--", *command)
 
     def down(self) -> None:
         """End the rehearsal."""
-        ended = self.verb("rehearse", "down", "--inventory", self.site)
+        ended = self.verb("rehearse", "down", "--inventory", self.inventory)
         assert ended.returncode == 0, ended.stderr
 
 
 @contextmanager
-def alone_with(site: str) -> Iterator[Operator]:
-    """One test module at a time works with a site; before and after, nothing of it is there."""
+def alone_with(site: str, inventory: Path | None = None) -> Iterator[Operator]:
+    """One test module at a time works with a site; before and after, nothing of it is there.
+
+    Args:
+        site: Name of the site.
+        inventory: Its folder, when it is not the one of this name under inventories/.
+    """
     with FileLock(ROOT / ".sitewright" / f"tests-{site}.lock"):
-        operator = Operator(site=site)
+        operator = Operator(site=site, inventory=str(inventory or site))
         operator.down()
         yield operator
         operator.down()

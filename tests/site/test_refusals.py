@@ -21,7 +21,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def _refused(folder: Path) -> str:
-    ended = Operator(site=str(folder)).verb("plan", "--inventory", str(folder), "--rehearse")
+    ended = Operator(site=str(folder), inventory=str(folder)).verb("plan", "--inventory", str(folder), "--rehearse")
     assert ended.returncode == 2, ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
     return ended.stderr
@@ -55,7 +55,7 @@ def test_address_used_twice_is_refused(copy: Path) -> None:
 
 
 def test_unknown_site_is_refused_with_the_ones_there_are() -> None:
-    ended = Operator(site="nowhere").verb("plan", "--inventory", "nowhere")
+    ended = Operator(site="nowhere", inventory="nowhere").verb("plan", "--inventory", "nowhere")
     assert ended.returncode == 2
     assert "hospital-a" in ended.stderr
 
@@ -67,8 +67,8 @@ def test_bundle_with_one_flipped_byte_is_refused(bundle: Path, tmp_path: Path) -
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(data)
-    ended = Operator(site="hospital-a").verb("bundle", "verify", str(spoiled))
+    ended = Operator(site="hospital-a", inventory="hospital-a").verb("bundle", "verify", str(spoiled))
     assert ended.returncode == 6, ended.stdout + ended.stderr
     assert victim.name in ended.stderr
-    whole = Operator(site="hospital-a").verb("bundle", "verify", str(bundle))
+    whole = Operator(site="hospital-a", inventory="hospital-a").verb("bundle", "verify", str(bundle))
     assert whole.returncode == 0, whole.stderr
