@@ -32,11 +32,9 @@ from installer.bundle.sbom import write_sbom
 from installer.bundle.trust import remember_key, trusted_folder
 from installer.bundle.verify import describe_files, verify
 from installer.bundle.wheels import (
-    COLLECTIONS_FILE,
     LOCK_FILE,
     copy_wheels,
     download_wheels,
-    pack_collections,
     python_tag,
 )
 from installer.controller.debian_mirror import read_debian_mirror
@@ -118,7 +116,7 @@ def build(
             return present
         partial = out.with_name(f"{out.name}.partial")
         report("assembling and signing the bundle")
-        manifest = _assemble(partial, paths, inputs, ingredients, keys, architecture, commands)
+        manifest = _assemble(partial, inputs, ingredients, keys, architecture, commands)
         _swap(partial, out)
         report(f"bundle of {manifest.size / 1e6:.0f} MB in {out} (Debian of {format_date(manifest.snapshot)})")
         return manifest
@@ -163,7 +161,6 @@ def _fetch_debian(
 
 def _assemble(
     folder: Path,
-    paths: Paths,
     inputs: BuildInputs,
     ingredients: _Ingredients,
     keys: SigningKeys,
@@ -187,8 +184,6 @@ def _assemble(
         commands=commands,
     )
     wheels = copy_wheels(ingredients.wheels, folder / "python")
-    if (paths.state / "collections").is_dir():
-        pack_collections(paths.state / "collections", folder / COLLECTIONS_FILE)
     (folder / SBOM_FILE).write_bytes(
         write_sbom(
             packages=packages,

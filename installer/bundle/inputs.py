@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from installer.applications import load_applications
 from installer.bundle.payloads import Payload, load_payloads
-from installer.bundle.wheels import LOCK_FILE, hash_collections, python_tag
+from installer.bundle.wheels import LOCK_FILE, python_tag
 from installer.controller.release import read_version
 from installer.errors import BundleError
 from installer.manifests import load_manifests
@@ -57,7 +57,6 @@ def read_inputs(paths: Paths, *, keys: SigningKeys, architecture: str) -> BuildI
         "payloads": sorted(payload.file_name for payload in payloads),
         "lock": hashlib.sha256((paths.root / LOCK_FILE).read_bytes()).hexdigest(),
         "python": python_tag(),
-        "collections": hash_collections(paths.state / "collections"),
         "keys": [keys.archive_fingerprint, keys.bundle_id],
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

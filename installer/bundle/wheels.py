@@ -1,13 +1,11 @@
-"""The controller's own software for an offline start: the lock file's distributions, the collections."""
+"""The controller's own software for an offline start: the lock file's distributions."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sys
 import sysconfig
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,12 +15,9 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from installer.bundle.manifest import WheelEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from installer.bundle.commands import Commands
 
 LOCK_FILE: Final = "requirements.txt"
-COLLECTIONS_FILE: Final = "collections.tar"
 _RETRY: Final = "see that pip works on this controller, then run the same command again"
 
 
@@ -60,30 +55,3 @@ def copy_wheels(source: Path, destination: Path) -> list[WheelEntry]:
             name, version = parse_sdist_filename(path.name)
         entries.append(WheelEntry(name=name, version=str(version), file=f"{destination.name}/{path.name}"))
     return sorted(entries, key=lambda entry: entry.name)
-
-
-def hash_collections(folder: Path) -> str:
-    """A hash of the carved collections; empty when this controller has none."""
-    if not folder.is_dir():
-        return ""
-    digest = hashlib.sha256()
-    for path in _collection_files(folder):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(folder)} {content}\n".encode())
-    return digest.hexdigest()
-
-
-def pack_collections(folder: Path, destination: Path) -> None:
-    """One archive of the collections: unpacked in place, Python would write its caches among them."""
-    with tarfile.open(destination, "w", format=tarfile.GNU_FORMAT) as archive:
-        for path in _collection_files(folder):
-            entry = tarfile.TarInfo(str(path.relative_to(folder)))
-            entry.size = path.stat().st_size
-            entry.mode = 0o755 if os.access(path, os.X_OK) else 0o644
-            with path.open("rb") as stream:
-                archive.addfile(entry, stream)
-
-
-def _collection_files(folder: Path) -> Iterable[Path]:
-    files = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in files if path.suffix != ".pyc" and path.is_file())

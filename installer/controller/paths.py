@@ -39,14 +39,13 @@ class Paths:
         return cls(root=_CHECKOUT, state=state, cache=cache / "sitewright")
 
     @property
-    def venv(self) -> Path:
-        """The private Python environment `./install` made."""
-        return self.state / "venv"
-
-    @property
     def bundle(self) -> Path:
         """The bundle used when no other is named."""
         return self.state / "bundle"
+
+    def bundle_or(self, named: Path | None) -> Path:
+        """The bundle somebody named, else the usual one; absolute."""
+        return (named or self.bundle).absolute()
 
     @property
     def base_images(self) -> Path:

@@ -70,7 +70,7 @@ class SiteContext:
     @property
     def bundle(self) -> Path:
         """The bundle to install from."""
-        return self.request.bundle or self.paths.bundle
+        return self.paths.bundle_or(self.request.bundle)
 
     @property
     def keeper(self) -> Keeper:

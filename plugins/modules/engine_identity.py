@@ -72,7 +72,7 @@ author:
 EXAMPLES = r"""
 - name: Service | Ensure the users of the engine
   sitewright.platform.engine_identity:
-    url: https://app1.example.internal:8443/engine-rest
+    url: https://app1.example.internal/engine-rest
     ca_path: /etc/sitewright/tls/ca.crt
     admin_user: admin
     admin_password: "{{ engine_admin_password }}"

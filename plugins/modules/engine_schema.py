@@ -21,7 +21,7 @@ options:
   port:
     description: Port of the database.
     type: int
-    default: 5432
+    required: true
   database:
     description: Name of the database.
     type: str
@@ -152,7 +152,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hosts": {"type": "list", "elements": "str", "required": True},
-            "port": {"type": "int", "default": 5432},
+            "port": {"type": "int", "required": True},
             "database": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
             "password": {"type": "str", "required": True, "no_log": True},

@@ -53,7 +53,7 @@ options:
         type: list
         elements: str
   socket_directory: {description: Where the server's socket is., type: path, default: /run/postgresql}
-  port: {description: Port the socket is named after., type: int, default: 5432}
+  port: {description: Port the socket is named after., type: int, required: true}
   superuser: {description: Role to act as., type: str, default: postgres}
 author:
   - Sitewright
@@ -62,6 +62,7 @@ author:
 EXAMPLES = r"""
 - name: Service | Ensure roles and databases
   sitewright.platform.postgresql_objects:
+    port: "{{ postgresql_port }}"
     users: [{name: engine, password: "{{ vault_postgresql_engine_password }}"}]
     databases: [{name: engine, owner: engine}]
 """
@@ -275,7 +276,7 @@ def main() -> None:
             "users": {"type": "list", "elements": "dict", "default": [], "options": user_spec},
             "databases": {"type": "list", "elements": "dict", "default": [], "options": database_spec},
             "socket_directory": {"type": "path", "default": "/run/postgresql"},
-            "port": {"type": "int", "default": 5432},
+            "port": {"type": "int", "required": True},
             "superuser": {"type": "str", "default": "postgres"},
         },
         supports_check_mode=True,

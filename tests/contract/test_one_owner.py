@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ from installer.vault import catalog
 from installer.verify import health_checks
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+WIRING_FOLDER: Final = ROOT / "playbooks" / "group_vars" / "all"
 MANIFESTS: Final = load_manifests(ROOT)
 ROLE_FOLDERS: Final = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 VARIABLES: Final = read_role_variables(ROLE_FOLDERS)
@@ -100,21 +102,24 @@ def words(value: Any) -> Iterator[str]:
         yield from re.findall(r"[\w./-]+", str(value).replace(":", " ").replace("=", " "))
 
 
-def rendered(described: Site, folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """What Ansible makes of the wiring: by host and role, the variables the wiring sets."""
+def rendered(described: Site, folder: Path) -> dict[str, dict[str, Any]]:
+    """What Ansible makes of the wiring: by role and host, the variables the wiring sets."""
     vault = folder / "vault.yml"
     vault.write_text(yaml.safe_dump({f"vault_{name}": "hidden" for name in catalog(MANIFESTS)}))
-    extra = {"sitewright_bundle_dir": "/bundle", "sitewright_pki_dir": "/pki", "ansible_connection": "local"}
+    extra = {f"sitewright_{word}": "/usual" for word in ("bundle_dir", "bundle_id", "pki_dir", "release")}
+    extra["ansible_connection"] = "local"
     inventory = runtime.write(described, folder / "inventory", vault_file=vault, extra=extra, python_as_root=False)
     (folder / "group_vars").symlink_to(ROOT / "playbooks" / "group_vars")
     by_role = {
         file.stem: sorted(yaml.safe_load(file.read_text()))
-        for file in sorted((ROOT / "playbooks" / "group_vars" / "all").glob("*.yml"))
+        for file in sorted(WIRING_FOLDER.glob("*.yml"))
         if file.stem in MANIFESTS
     }
+    # One host of each kind is enough; the others are there for what is worked out from all of them.
+    kinds = {host.groups: host for host in described.hosts.values()}
     wanted = {
-        host.name: {role.role: by_role[role.role] for role in roles_of(MANIFESTS, host.groups) if role.role in by_role}
-        for host in described.hosts.values()
+        host.name: [role.role for role in roles_of(MANIFESTS, host.groups) if role.role in by_role]
+        for host in kinds.values()
     }
     measured = {
         "memtotal_mb": 16000,
@@ -126,16 +131,16 @@ def rendered(described: Site, folder: Path) -> dict[str, dict[str, dict[str, Any
     tasks += [
         {
             "ansible.builtin.copy": {
-                "dest": f"{folder}/{{{{ inventory_hostname }}}}.{role}.json",
+                "dest": f"{folder}/{host}.json",
                 "content": "{{ dict(names | zip(query('ansible.builtin.vars', *names))) | to_json }}",
                 "mode": "0600",
             },
-            "vars": {"names": names},
-            "when": f"'{role}' in wanted[inventory_hostname]",
+            "vars": {"names": sorted({name for role in roles for name in by_role[role]})},
+            "when": f"inventory_hostname == '{host}'",
         }
-        for role, names in by_role.items()
+        for host, roles in wanted.items()
     ]
-    play = {"hosts": "all", "gather_facts": False, "become": False, "vars": {"wanted": wanted}, "tasks": tasks}
+    play = {"hosts": "all", "gather_facts": False, "become": False, "tasks": tasks}
     (folder / "render.yml").write_text(json.dumps([play]))
     command: list[str | Path] = [
         Path(sys.executable).with_name("ansible-playbook"),
@@ -147,10 +152,12 @@ def rendered(described: Site, folder: Path) -> dict[str, dict[str, dict[str, Any
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    return {
-        host: {role: json.loads((folder / f"{host}.{role}.json").read_text()) for role in roles}
-        for host, roles in wanted.items()
-    }
+    found: dict[str, dict[str, Any]] = {}
+    for host, roles in wanted.items():
+        values = json.loads((folder / f"{host}.json").read_text())
+        for role in roles:
+            found.setdefault(role, {})[host] = {name: values[name] for name in by_role[role]}
+    return found
 
 
 def called(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> set[str]:
@@ -191,10 +198,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
     """The house around a site that has every variable moved."""
     folder = tmp_path_factory.mktemp("moved")
     described = site(MOVED)
-    wiring: dict[str, set[str]] = {}
-    for roles in rendered(described, folder).values():
-        for role, variables in roles.items():
-            wiring.setdefault(role, set()).update(words(variables))
+    wiring = {role: set(words(hosts)) for role, hosts in rendered(described, folder).items()}
     resolved = described.resolved()
     rooms: set[str] = set()
     for host in described.hosts:
@@ -213,28 +217,44 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
             client_key=client.key,
             ssh={host: ["false"] for host in described.hosts},
             packages={},
+            release={},
         )
         rooms.update(called(subject, monkeypatch))
     return Outside(wiring=wiring, rooms=rooms)
 
 
+@cache
+def _programs() -> tuple[tuple[Path, str], ...]:
+    """Every program text of the rooms and the roles, without its comments."""
+    roots = [*(ROOT / room for room in _ROOMS), *(folder / part for folder in ROLE_FOLDERS for part in _PROGRAM)]
+    return tuple(
+        (path, re.sub(r"(?m)^\s*#.*$", "", path.read_text(encoding="utf-8")))
+        for root in roots
+        for path in sorted(root.rglob("*"))
+        if path.suffix in {".py", ".yml", ".j2", ".js"} and not {"node_modules", "test"} & set(path.parts)
+    )
+
+
 def _sources(role: str) -> Iterator[tuple[Path, str]]:
-    """Every program text outside of a role's own folder and its own wiring, without its comments."""
-    own_wiring = ROOT / "playbooks" / "group_vars" / "all" / f"{role}.yml"
-    roots = [ROOT / room for room in _ROOMS]
-    roots += [folder / part for folder in ROLE_FOLDERS if folder.name != role for part in _PROGRAM]
-    for root in roots:
-        for path in sorted(root.rglob("*")):
-            is_program = path.suffix in {".py", ".yml", ".j2", ".js"} and not {"node_modules", "test"} & set(path.parts)
-            if is_program and path != own_wiring:
-                yield path, re.sub(r"(?m)^\s*#.*$", "", path.read_text(encoding="utf-8"))
+    """The programs outside of a role's own folder and its own wiring."""
+    own_wiring = WIRING_FOLDER / f"{role}.yml"
+    for path, text in _programs():
+        if path != own_wiring and not path.is_relative_to(ROOT / "roles" / role):
+            yield path, text
+
+
+@cache
+def _strings(path: Path) -> frozenset[str]:
+    """The strings in a Python program; advice in a message tells a variable's name as part of one."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
 
 
 def _reads(path: Path, text: str, name: str) -> bool:
-    """Whether a program takes a variable; advice in a message only tells its name."""
-    if path.suffix == ".py":
-        return any(isinstance(node, ast.Constant) and node.value == name for node in ast.walk(ast.parse(text)))
-    return re.search(rf"\b{name}\b", text) is not None
+    """Whether a program takes a variable."""
+    return name in _strings(path) if path.suffix == ".py" else re.search(rf"\b{name}\b", text) is not None
 
 
 @pytest.mark.parametrize("name", sorted(SHARED & MOVED.keys()))
@@ -281,12 +301,12 @@ def test_a_variable_named_in_another_room_is_one_its_manifest_shares(name: str) 
 def test_other_roles_wiring_reads_the_resolved_value(name: str) -> None:
     """Bare, a variable is what it is at the host that reads it, where its owner's settings do not hold."""
     for path, text in _sources(OWNERS[name]):
-        if path.parent == ROOT / "playbooks" / "group_vars" / "all":
+        if path.parent == WIRING_FOLDER:
             bare = re.sub(rf"site\.settings\.{name}\b|hostvars, '{name}'", "", text)
             assert not re.search(rf"\b{name}\b", bare), path.name
 
 
 def test_every_overridable_variable_is_wired() -> None:
-    files = (ROOT / "playbooks" / "group_vars" / "all").glob("*.yml")
+    files = WIRING_FOLDER.glob("*.yml")
     assert {name for file in files for name in yaml.safe_load(file.read_text())} >= OVERRIDABLE
     assert VARIABLES.keys() >= OVERRIDABLE

@@ -30,7 +30,7 @@ def build(
         InstallerError: If it cannot be built.
     """
     started = time.time()
-    folder = (out or paths.bundle).absolute()
+    folder = paths.bundle_or(out)
     ensure_commands([Job.BUNDLE], terminal.say)
     manifest = build_bundle(
         paths,
@@ -50,7 +50,7 @@ def verify(paths: Paths, terminal: Terminal, *, bundle: Path | None, key: Path |
         BundleError: Naming the file that is wrong.
     """
     started = time.time()
-    folder = (bundle or paths.bundle).absolute()
+    folder = paths.bundle_or(bundle)
     manifest = verify_bundle(folder, trusted=trusted_folder(keys_folder(paths)), report=terminal.say, key=key)
     _tell(terminal, "bundle verify", folder, manifest, started)
 
@@ -58,7 +58,7 @@ def verify(paths: Paths, terminal: Terminal, *, bundle: Path | None, key: Path |
 def inspect(paths: Paths, terminal: Terminal, *, bundle: Path | None) -> None:
     """Tell what a bundle says it holds."""
     started = time.time()
-    folder = (bundle or paths.bundle).absolute()
+    folder = paths.bundle_or(bundle)
     manifest = inspect_bundle(folder)
     if terminal.output == "text":
         terminal.table(

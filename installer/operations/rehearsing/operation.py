@@ -36,7 +36,7 @@ def prepare(request: Request, paths: Paths, terminal: Terminal, *, with_bundle: 
     site, _manifests = load(request, paths)
     with site_lock(paths.rehearsal(site.name), site=site.name, purpose="rehearse up"):
         pass  # refuse at once what would only be refused after minutes of preparation
-    bundle = request.bundle or paths.bundle
+    bundle = paths.bundle_or(request.bundle)
     lacking = with_bundle and not bundle.exists()
     terminal.step("Preparing the controller")
     ensure_commands([Job.SSH, Job.REHEARSAL, *([Job.BUNDLE] if lacking else [])], terminal.say)
@@ -62,8 +62,7 @@ def find_for(request: Request, paths: Paths) -> Rehearsal:
 
 
 def _build(request: Request, paths: Paths, terminal: Terminal) -> None:
-
-    build(paths, out=request.bundle or paths.bundle, report=terminal.say, mirror=request.mirror)
+    build(paths, out=paths.bundle_or(request.bundle), report=terminal.say, mirror=request.mirror)
 
 
 def enter(rehearsal: Rehearsal, request: Request) -> None:
