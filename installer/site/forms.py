@@ -183,9 +183,6 @@ FORMS: Final[dict[str, Form]] = {
             and value not in _SYSTEM_GROUPS
         ),
     ),
-    "service_group": _pattern(
-        "a group of a service: sw- and lower-case letters, digits, _ and -", r"sw-[a-z0-9_-]{1,28}"
-    ),
     "engine_id": _pattern("letters and digits", r"[A-Za-z0-9]+", longest=64),
     "ssh_public_key": Form("one public key as in a .pub file, such as: ssh-ed25519 AAAA... anna", _is_public_key),
     # network

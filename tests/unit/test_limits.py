@@ -30,7 +30,6 @@ FORM_EXAMPLES: dict[str, tuple[list[Any], list[Any]]] = {
         ["root", "postgres", "redis", "sw-tls", "systemd-x", "Anna", "anna.h", "-a", "1a", "a" * 33, "a\n", ""],
     ),
     "group_name": (["adm", "systemd-journal"], ["root", "shadow", "a b", "A", ""]),
-    "service_group": (["sw-redis"], ["root", "sw-", "redis", "sw-a b"]),
     "engine_id": (["admin", "A1"], ["", "a b", "a-b", "admin@x"]),
     "ssh_public_key": (
         [ED25519, f"{ED25519} anna@desk", f'from="10.0.0.0/8",no-pty {ED25519}'],

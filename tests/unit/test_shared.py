@@ -83,7 +83,6 @@ def test_hosts_of_a_role_that_differ_in_what_others_read_are_refused(folder: Pat
             "etcd_client_port: 2380",
             "port 2380 of svc1 is wanted by etcd members among themselves, but etcd clie",
         ),
-        ("redis", "redis_port: 22", "port 22 of svc1 is wanted by Redis data and replication, but SSH has it"),
     ],
 )
 def test_a_port_another_listener_of_the_host_has_is_refused(folder: Path, file: str, text: str, said: str) -> None:
