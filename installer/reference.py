@@ -16,6 +16,7 @@ from installer.site.role_variables import read_role_variables
 from installer.site.shared import wired_variables
 from installer.stages.graph import plays
 from installer.stages.install import INSTALL
+from installer.verify import catalog as verification
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -99,11 +100,16 @@ def tls_page(manifests: Mapping[str, RoleManifest], variables: Mapping[str, Opti
 
 
 def checks_page() -> str:
-    """All preflight checks by id."""
+    """All checks by id: those of preflight, which a waiver may name, and those of a verification."""
+    proven = [[f"`{check}`", text] for check, text in verification.checks().items()]
     rows = [[f"`{check}`", text] for check, text in CHECKS.items()]
     return (
-        f"# Preflight checks\n\n{_GENERATED}\n\nA waiver in `group_vars/all/site.yml` names one of these ids, with a "
-        "reason and the day it expires.\n\n" + table(["Check", "What it makes sure of"], rows)
+        f"# Checks\n\n{_GENERATED}\n\n## Before: `preflight`\n\nA waiver in `group_vars/all/site.yml` names one of "
+        "these ids, with a reason and the day it expires.\n\n"
+        + table(["Check", "What it makes sure of"], rows)
+        + "\n## After: `verify`\n\nThe services' and the listeners' are asked by `status` as well. `evidence.json` and "
+        "its page hold every answer; none can be waived. A check that ends in `.answers` shows only when somebody gave "
+        "none, with the host, the port and what to do.\n\n" + table(["Check", "What it makes sure of"], proven)
     )
 
 

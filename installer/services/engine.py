@@ -95,7 +95,15 @@ SERVICE: Final = Service(
     connections=(ConnectionClaim(to="postgresql", variable="engine_pool_size", per_host=pools.POOL_CEILING),),
     settings=_settings,
     example=_EXAMPLE,
-    health=(HealthCheck(name="engine", module="installer.services.health.engine"),),
+    health=(
+        HealthCheck(
+            name="engine",
+            module="installer.services.health.engine",
+            checks={
+                "up": "each engine says it is up, its database included",
+            },
+        ),
+    ),
     metrics=(
         Metric(name="count", source="GET /engine-rest/incident/count", meaning="rising: jobs fail for good"),
         Metric(

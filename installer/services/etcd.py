@@ -22,7 +22,15 @@ SERVICE: Final = Service(
     ),
     # It maps its whole database, which etcd's documentation keeps at 2 GB unless asked for more.
     memory=MemoryClaim(floor_mb=256, weight=1, ceiling_mb=2048),
-    health=(HealthCheck(name="etcd", module="installer.services.health.etcd"),),
+    health=(
+        HealthCheck(
+            name="etcd",
+            module="installer.services.health.etcd",
+            checks={
+                "quorum": "each member knows all members, and a read that needs a quorum works",
+            },
+        ),
+    ),
     metrics=(
         Metric(name="etcd_server_has_leader", source="/metrics", meaning="0: no quorum, no failover"),
         Metric(

@@ -27,6 +27,15 @@ SERVICE: Final = Service(
             reload=Act(effect="the virtual address stays"),
         ),
     ),
-    health=(HealthCheck(name="gateway", module="installer.services.health.gateway"),),
+    health=(
+        HealthCheck(
+            name="gateway",
+            module="installer.services.health.gateway",
+            checks={
+                "address": "the virtual IP answers under the public name",
+                "up": "each gateway answers, so that it could take the virtual IP over",
+            },
+        ),
+    ),
     memory=MemoryClaim.fixed(64),
 )

@@ -169,10 +169,12 @@ class HealthCheck:
         name: First part of the ids of its results: `cache` for `cache.master`.
         module: Where its function `check` is. Imported when it is asked, because clients of databases and brokers
             take their time to import and Ansible's filters read the services as well.
+        checks: What each of its results makes sure of, by the last part of its id: `master` for `cache.master`.
     """
 
     name: str
     module: str
+    checks: Mapping[str, str] = field(default_factory=dict)
 
     def load(self) -> Check:
         """The function that asks."""

@@ -104,7 +104,19 @@ SERVICE: Final = Service(
         KernelSetting(key="vm.overcommit_memory", value=2, contested=0, strict=True),
         KernelSetting(key="vm.overcommit_ratio", value=85, strict=True),
     ),
-    health=(HealthCheck(name="database", module="installer.services.health.postgresql"),),
+    health=(
+        HealthCheck(
+            name="database",
+            module="installer.services.health.postgresql",
+            checks={
+                "primary": "one PostgreSQL takes writes, not two and not none",
+                "replication": "each standby streams and is not far behind",
+                "synchronous": "a commit is on two hosts before it is acknowledged",
+                "checksums": "damaged pages would be noticed",
+                "encrypted": "nobody is connected in clear",
+            },
+        ),
+    ),
     metrics=(
         Metric(name="count(*)", source="pg_stat_activity", meaning="near max_connections: clients will be refused"),
         Metric(name="replay_lsn", source="pg_stat_replication", meaning="far behind: a failover would take long"),

@@ -82,7 +82,16 @@ SERVICE: Final = Service(
     overcommits=True,
     settings=_settings,
     example=_EXAMPLE,
-    health=(HealthCheck(name="broker", module="installer.services.health.rabbitmq"),),
+    health=(
+        HealthCheck(
+            name="broker",
+            module="installer.services.health.rabbitmq",
+            checks={
+                "cluster": "each node sees all nodes running, with no alarm and no partition",
+                "queue": "each queue is a quorum queue with all its members online",
+            },
+        ),
+    ),
     metrics=(
         Metric(name="mem_alarm, disk_free_alarm", source="/api/nodes", meaning="true: publishers are stopped"),
         Metric(name="messages", source="/api/queues", meaning="rising: nobody consumes"),

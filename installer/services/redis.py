@@ -68,7 +68,17 @@ SERVICE: Final = Service(
         # The fork must succeed; a database beside it wants the opposite, and both can live with the kernel's own.
         KernelSetting(key="vm.overcommit_memory", value=1, contested=0),
     ),
-    health=(HealthCheck(name="cache", module="installer.services.health.redis"),),
+    health=(
+        HealthCheck(
+            name="cache",
+            module="installer.services.health.redis",
+            checks={
+                "master": "one Redis takes writes",
+                "replica": "each replica follows the master",
+                "sentinel": "each Sentinel names the master that runs and knows all others",
+            },
+        ),
+    ),
     metrics=(
         Metric(name="used_memory", source="INFO memory", meaning="near maxmemory: keys are evicted"),
         Metric(name="evicted_keys", source="INFO stats", meaning="rising: the cache is too small"),

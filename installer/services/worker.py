@@ -26,6 +26,14 @@ SERVICE: Final = Service(
             alone=Act(effect="tasks in hand are finished first, new ones wait some seconds"),
         ),
     ),
-    health=(HealthCheck(name="worker", module="installer.services.health.worker"),),
+    health=(
+        HealthCheck(
+            name="worker",
+            module="installer.services.health.worker",
+            checks={
+                "running": "every instance of a worker runs; it does only while it reaches engine, cache and broker",
+            },
+        ),
+    ),
     memory=MemoryClaim.fixed(320),
 )

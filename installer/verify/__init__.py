@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _PROOF: Final[dict[str, Check]] = {"process": process.check}
 _LISTENERS: Final[dict[str, Check]] = {"listeners": listeners.check}
 _INSTALLED: Final[dict[str, Check]] = {"packages": packages.check, "release": release.check}
+# First parts of the ids of what is of no single service.
+PARTS: Final = (*_PROOF, *_LISTENERS, *_INSTALLED)
 
 
 def health_checks(subject: Subject) -> dict[str, Check]:

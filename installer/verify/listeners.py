@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from installer.manifests.shared import listeners_of
 from installer.report import CheckResult, passed_if
+from installer.services.health.answers import no_answer, of_each
 
 if TYPE_CHECKING:
     from installer.manifests.shared import Listener
@@ -39,9 +41,18 @@ def check(subject: Subject) -> list[CheckResult]:
         if port.protocol == "tcp" and port.tls == "1.3"
     ]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        spoken = list(pool.map(lambda pair: _tls(subject, *pair), listeners))
-        opened = list(pool.map(lambda host: _only_the_model(subject, host), hosts))
+        spoken = list(pool.map(lambda pair: _spoken(subject, *pair), listeners))
+    opened = of_each(hosts, lambda host: [_only_the_model(subject, host)], name="listeners", port=0, unit="")
     return spoken + opened
+
+
+def _spoken(subject: Subject, host: Host, port: Listener) -> CheckResult:
+    """As `_tls`; a listener that cannot be spoken to is a failed check of its own."""
+    try:
+        return _tls(subject, host, port)
+    except OSError as error:  # ssl's errors are OSErrors as well
+        silent = no_answer(host, error, name="listeners", port=port.port, unit="")
+        return replace(silent, fix=f"{port.purpose}: {silent.fix}; `status` shows which units run")
 
 
 def _tls(subject: Subject, host: Host, port: Listener) -> CheckResult:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from installer.report import CheckResult, passed_if
+from installer.services.health.answers import no_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +23,10 @@ def check(subject: Subject) -> list[CheckResult]:
     with ThreadPoolExecutor(max_workers=8) as pool:
         hosts = [host.name for host in subject.group("all")]
         found = dict(zip(hosts, pool.map(lambda host: _read(subject, host), hosts), strict=True))
-    wanted = {**found[hosts[0]], **subject.release}
-    return [_compare(host, said, wanted) for host, said in found.items()]
+    answered = {host: said for host, said in found.items() if not isinstance(said, CheckResult)}
+    wanted = {**next(iter(answered.values()), {}), **subject.release}
+    silent = [said for said in found.values() if isinstance(said, CheckResult)]
+    return silent + [_compare(host, said, wanted) for host, said in answered.items()]
 
 
 def parse(text: str) -> dict[str, str]:
@@ -31,8 +35,11 @@ def parse(text: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name in _PARTS}
 
 
-def _read(subject: Subject, host: str) -> dict[str, str]:
-    return parse(subject.run(host, [f"cat {RELEASE_FILE} || test ! -e {RELEASE_FILE}"]))
+def _read(subject: Subject, host: str) -> dict[str, str] | CheckResult:
+    try:
+        return parse(subject.run(host, [f"cat {RELEASE_FILE} || test ! -e {RELEASE_FILE}"]))
+    except (OSError, subprocess.SubprocessError) as error:
+        return no_answer(subject.host(host), error, name="release", port=0, unit="")
 
 
 def _compare(host: str, said: Mapping[str, str], wanted: Mapping[str, str]) -> CheckResult:

@@ -13,7 +13,10 @@ import yaml
 from installer import reference
 from installer.manifests import load_manifests
 from installer.preflight import CHECKS
+from installer.services import known_services
 from installer.site import load_site
+from installer.verify import PARTS
+from installer.verify import catalog as verification
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "inventories").rglob("*.yml"))]
@@ -81,3 +84,24 @@ def test_waiver_shown_as_an_example_is_one_that_a_site_takes(page: Path, example
 
 def test_documentation_and_inventory_both_show_a_waiver() -> None:
     assert {page.suffix for page, _ in WAIVERS} == {".md", ".yml"}
+
+
+def test_every_check_of_a_verification_is_in_its_catalog_and_in_the_documentation() -> None:
+    sources = [
+        *(set((ROOT / "installer" / "verify").glob("*.py")) - {Path(verification.__file__)}),
+        *(ROOT / "installer" / "services" / "health").glob("*.py"),
+    ]
+    identifier = rf'"((?:{"|".join(all_check_names())})\.[a-z_]+)"'
+    used = {found for source in sources for found in re.findall(identifier, source.read_text())}
+    used -= {f"{name}.answers" for name in all_check_names()}
+    known = verification.checks()
+    assert used == {check for check in known if not check.endswith(".answers")}
+    assert {f"{name}.answers" for name in all_check_names()} == {check for check in known if check.endswith(".answers")}
+    page = (ROOT / "docs" / "checks.md").read_text()
+    assert not [check for check in known if f"| `{check}` |" not in page]
+
+
+def all_check_names() -> set[str]:
+    """First parts of the ids, as `verify` asks them."""
+    services = {health.name for service in known_services().values() for health in service.health}
+    return services | set(PARTS)

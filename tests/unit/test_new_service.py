@@ -24,7 +24,7 @@ OWN = (
     f"playbooks/group_vars/all/{NAME}.yml",
 )
 # What `python -m installer.reference` writes.
-GENERATED = {"docs/ports.md", "docs/roles.md", "docs/sizing.md", "docs/tls.md", "playbooks/site.yml"}
+GENERATED = {"docs/checks.md", "docs/ports.md", "docs/roles.md", "docs/sizing.md", "docs/tls.md", "playbooks/site.yml"}
 
 
 def run(copy: Path, *words: str) -> str:

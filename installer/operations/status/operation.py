@@ -106,10 +106,12 @@ def _services(context: SiteContext, summary: Summary) -> list[str]:
     with opened_further(context, "read") as operation, subject_of(operation) as subject:
         results = [result for _, found in ask(health_checks(subject), subject) for result in found]
     context.terminal.table(
-        ("service", "host", "measured", "verdict"),
-        [(result.check, result.host, result.measured, str(result.verdict)) for result in results],
+        ("service", "host", "measured", "verdict", "what to do"),
+        [(result.check, result.host, result.measured, str(result.verdict), result.fix) for result in results],
     )
-    summary.more["services"] = [asdict(result) | {"verdict": str(result.verdict)} for result in results]
+    summary.more["services"] = [
+        asdict(result) | {"verdict": str(result.verdict), "details": list(result.details)} for result in results
+    ]
     return [result.check for result in results if not result.ok]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import urllib3
 
 from installer.report import CheckResult, passed_if
+from installer.services.health.answers import in_words
 from installer.services.health.subject import HTTP_OK
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _engine(subject: Subject, host: Host) -> CheckResult:
         said = f"{answer.status} {answer.data[:200].decode(errors='replace')}"
         good = answer.status == HTTP_OK
     except (OSError, urllib3.exceptions.HTTPError) as error:
-        said, good = f"no answer: {error}", False
+        said, good = f"no answer: {in_words(error)}", False
     return passed_if(
         good,
         check="engine.up",

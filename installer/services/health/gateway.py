@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import urllib3
 
 from installer.report import CheckResult, passed_if
+from installer.services.health.answers import in_words
 from installer.services.health.subject import HTTP_OK, HTTPS_PORT
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def _answers(subject: Subject, check: str, host: str, address: str) -> CheckResu
         answer = pool.request("GET", "/healthz", retries=False)
         said, good = f"{answer.status}", answer.status == HTTP_OK
     except (OSError, urllib3.exceptions.HTTPError) as error:
-        said, good = f"no answer: {error}", False
+        said, good = f"no answer: {in_words(error)}", False
     return passed_if(
         good,
         check=check,

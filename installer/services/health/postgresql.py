@@ -8,6 +8,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from installer.report import CheckResult, passed_if
+from installer.services.health.answers import of_each
 
 if TYPE_CHECKING:
     from installer.services.health.subject import Host, Subject
@@ -50,20 +51,25 @@ def primary(subject: Subject) -> Host:
     Raises:
         LookupError: If there is none.
     """
+    silent = []
     for host in subject.group("postgresql"):
-        with connect(subject, host, user="monitor", database="postgres") as connection:
-            row = connection.execute("select pg_is_in_recovery() as standby").fetchone()
-            if row is not None and not row["standby"]:
-                return host
-    raise LookupError("no PostgreSQL takes writes")
+        try:
+            with connect(subject, host, user="monitor", database="postgres") as connection:
+                row = connection.execute("select pg_is_in_recovery() as standby").fetchone()
+                if row is not None and not row["standby"]:
+                    return host
+        except psycopg.OperationalError:
+            silent.append(host.name)
+    raise LookupError("no PostgreSQL takes writes" + (f"; no answer from {', '.join(silent)}" if silent else ""))
 
 
 def check(subject: Subject) -> list[CheckResult]:
     """One primary, its standbys streaming, one of them synchronous, nothing in clear."""
     hosts = subject.group("postgresql")
-    results: list[CheckResult] = []
     primaries: list[Host] = []
-    for host in hosts:
+
+    def server(host: Host) -> list[CheckResult]:
+        results: list[CheckResult] = []
         with connect(subject, host, user="monitor", database="postgres") as connection:
             row = connection.execute(
                 "select pg_is_in_recovery() as standby, current_setting('data_checksums') as checksums,"
@@ -96,6 +102,9 @@ def check(subject: Subject) -> list[CheckResult]:
                 fix="pg_hba.conf lets a client in without TLS: run the installation again",
             )
         )
+        return results
+
+    results = of_each(hosts, server, name="database", port=subject.setting("postgresql_port"), unit="patroni")
     results.append(
         passed_if(
             len(primaries) == 1,
@@ -103,7 +112,7 @@ def check(subject: Subject) -> list[CheckResult]:
             host=subject.name,
             measured=f"primary: {', '.join(host.name for host in primaries) or 'none'}",
             wanted="one primary",
-            fix="patronictl list on a database host shows the members",
+            fix="patronictl list on a database host shows the members; without a primary see whether etcd has quorum",
         )
     )
     return results

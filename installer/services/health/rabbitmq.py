@@ -8,6 +8,7 @@ import pika
 import urllib3
 
 from installer.report import CheckResult, passed_if
+from installer.services.health.answers import of_each
 from installer.services.health.subject import HTTP_OK, TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def waiting(subject: Subject, queue: str) -> int:
 def check(subject: Subject) -> list[CheckResult]:
     """Every node running and seen by every other; every queue a quorum queue with all members online."""
     hosts = subject.group("rabbitmq")
-    results = []
-    for host in hosts:
+
+    def node_of(host: Host) -> list[CheckResult]:
         nodes = ask(subject, host, "/api/nodes")
         running = sorted(node["name"] for node in nodes if node["running"])
         # What a running node does not tell is no good news.
@@ -64,7 +65,7 @@ def check(subject: Subject) -> list[CheckResult]:
             for kind in _ALARMS
             if node["running"] and node.get(kind, True)
         ]
-        results.append(
+        return [
             passed_if(
                 len(running) == len(hosts) and not alarms,
                 check="broker.cluster",
@@ -73,8 +74,14 @@ def check(subject: Subject) -> list[CheckResult]:
                 wanted=f"{len(hosts)} nodes running, no alarm, no partition",
                 fix="rabbitmq-diagnostics cluster_status on this host",
             )
-        )
-    for queue in ask(subject, hosts[0], "/api/queues"):
+        ]
+
+    port = subject.setting("rabbitmq_management_port")
+    results = of_each(hosts, node_of, name="broker", port=port, unit="rabbitmq-server")
+    silent = {result.host for result in results if result.check == "broker.answers"}
+    # Any node knows all queues; without one that answers there is nothing to add.
+    asked = [host for host in hosts if host.name not in silent][:1]
+    for queue in ask(subject, asked[0], "/api/queues") if asked else []:
         online = len(queue.get("online", []))
         results.append(
             passed_if(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from installer.report import CheckResult, passed_if
+from installer.services.health.answers import of_each
 
 if TYPE_CHECKING:
     from installer.services.health.subject import Host, Subject
@@ -34,11 +35,16 @@ def check(subject: Subject) -> list[CheckResult]:
     """One master, every other node its replica, and every Sentinel agreeing on who it is."""
     hosts = subject.group("redis")
     roles: dict[str, dict[str, Any]] = {}
-    for host in hosts:
+
+    def server(host: Host) -> list[CheckResult]:
         with connect(subject, host, user="admin") as client:
             roles[host.name] = dict(client.info("replication"))
-    masters = [host for host in hosts if roles[host.name]["role"] == "master"]
-    results = [
+        return []
+
+    port, sentinel_port = subject.setting("redis_port"), subject.setting("redis_sentinel_port")
+    results = of_each(hosts, server, name="cache", port=port, unit="redis-server")
+    masters = [host for host in hosts if roles.get(host.name, {}).get("role") == "master"]
+    results.append(
         passed_if(
             len(masters) == 1,
             check="cache.master",
@@ -47,9 +53,9 @@ def check(subject: Subject) -> list[CheckResult]:
             wanted="one master",
             fix=f"redis-cli on a Sentinel: SENTINEL MASTER {subject.setting('redis_master_name')}",
         )
-    ]
+    )
     for host in hosts:
-        if host in masters:
+        if host in masters or host.name not in roles:
             continue
         state = roles[host.name]
         lag = int(state.get("master_last_io_seconds_ago", -1))
@@ -63,8 +69,13 @@ def check(subject: Subject) -> list[CheckResult]:
                 fix="the Redis journal on this host says why it cannot follow its master",
             )
         )
-    results += [_sentinel(subject, host, masters) for host in hosts]
-    return results
+    return results + of_each(
+        hosts,
+        lambda host: [_sentinel(subject, host, masters)],
+        name="cache",
+        port=sentinel_port,
+        unit="redis-sentinel",
+    )
 
 
 def _sentinel(subject: Subject, host: Host, masters: list[Host]) -> CheckResult:

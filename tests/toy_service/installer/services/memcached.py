@@ -46,6 +46,12 @@ SERVICE: Final = Service(
     memory=MemoryClaim(floor_mb=32, weight=1, ceiling_mb=1024),
     settings=_settings,
     example={"memory_mb": 16384},
-    health=(HealthCheck(name="memcached", module="installer.services.health.memcached"),),
+    health=(
+        HealthCheck(
+            name="memcached",
+            module="installer.services.health.memcached",
+            checks={"answers": "it answers what it was told"},
+        ),
+    ),
     metrics=(Metric(name="evictions", source="stats", meaning="rising: the cache is too small"),),
 )

@@ -1,0 +1,98 @@
+"""A host that does not answer is a failed check that names it, and hides no other host's answer."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from installer.manifests import load_manifests
+from installer.pki import ensure_authority, issue_client
+from installer.report import CheckResult, passed_if
+from installer.services import known_services
+from installer.services.health.answers import in_words, of_each
+from installer.services.health.subject import Host, Subject
+from installer.site import load_site
+from installer.verify import listeners, release
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = [service for service in known_services().values() if service.health]
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """hospital-a, as if all its hosts were this machine, on whose addresses nothing listens."""
+    folder = tmp_path_factory.mktemp("pki")
+    ensure_authority(folder, "c4nary", name="hospital-a")
+    manifests = load_manifests(ROOT)
+    site = dict(load_site(ROOT / "inventories" / "hospital-a", manifests=manifests).resolved())
+    site["hosts"] = {
+        name: {**host, "address": f"127.77.0.{number}"} for number, (name, host) in enumerate(site["hosts"].items(), 1)
+    }
+    site["virtual_ip"] = "127.77.0.99"
+    with issue_client(folder, "c4nary", "verify") as client:
+        yield Subject(
+            site=site,
+            secrets=defaultdict(lambda: "c4nary"),
+            manifests=manifests,
+            ca=client.ca,
+            client_certificate=client.certificate,
+            client_key=client.key,
+            ssh={name: ["sh", "-c", "echo No route to host >&2; exit 255"] for name in site["hosts"]},
+            carried={},
+            release={},
+        )
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_every_silent_host_of_a_service_is_named_with_what_to_do(subject: Subject, service: Any) -> None:
+    hosts = subject.group(service.group)
+    for health in service.health:
+        failed = [each for each in import_module(health.module).check(subject) if not each.ok]
+        assert {each.host for each in failed} - {subject.name} == {host.name for host in hosts}
+        assert all(each.fix and len(each.measured) < 400 for each in failed)
+        assert "object at 0x" not in str(failed)
+        for each in failed:
+            if each.check == f"{health.name}.answers":
+                address = re.escape(subject.host(each.host).address)
+                assert re.match(rf"no answer from {each.host}, {address}:\d+: ", each.measured)
+                assert "refused" in each.measured
+                assert "start it; else see there: systemctl status " in each.fix
+
+
+def test_listeners_and_release_name_each_silent_host(subject: Subject) -> None:
+    found = listeners.check(subject)
+    assert {each.check for each in found} == {"listeners.answers"}
+    assert {each.host for each in found if "ssh to" in each.measured} == set(subject.site["hosts"])
+    assert any("10.20" not in each.measured and ":5432: " in each.measured for each in found)
+    assert [each.check for each in release.check(subject)] == ["release.answers"] * len(subject.site["hosts"])
+
+
+def test_one_silent_host_hides_no_other() -> None:
+    def ask(host: Host) -> list[CheckResult]:
+        if host.name == "b":
+            raise ConnectionRefusedError(111, "Connection refused")
+        return [passed_if(True, check="x.y", host=host.name, measured="1", wanted="1")]
+
+    hosts = [Host(name=name, address=f"10.0.0.{number}", fqdn=name) for number, name in enumerate("abc")]
+    found = of_each(hosts, ask, name="x", port=7, unit="x.service")
+    assert [(each.host, each.check, each.ok) for each in found] == [
+        ("a", "x.y", True),
+        ("b", "x.answers", False),
+        ("c", "x.y", True),
+    ]
+    assert found[1].measured == "no answer from b, 10.0.0.1:7: [Errno 111] Connection refused"
+
+
+def test_cause_is_told_without_its_wrapping() -> None:
+    with pytest.raises(urllib3.exceptions.MaxRetryError) as caught:
+        urllib3.HTTPConnectionPool("127.77.0.1", 1, retries=urllib3.Retry(0)).request("GET", "/")
+    assert "MaxRetryError" not in in_words(caught.value)
+    assert in_words(caught.value).endswith("Connection refused")
+    assert len(in_words(OSError("x" * 5000))) <= 300
+    assert in_words(TimeoutError()) == "TimeoutError"
