@@ -68,26 +68,37 @@ def conclude(
         declared: What modules said themselves.
     """
     found = list(uses)
-    acts: dict[str, dict[str, tuple[str, list[str]]]] = {}  # unit: host: what, why
+    acts: dict[tuple[str, str], tuple[str, list[str]]] = {}  # unit and host: what, why
     for use in found:
         what, why = _act(use, changed.get(use.host, {}))
-        if what == "none":
-            continue
-        known_what, known_why = acts.setdefault(use.unit, {}).get(use.host, ("none", []))
+        known_what, known_why = acts.get((use.unit, use.host), ("none", []))
         if _STRENGTH.index(what) > _STRENGTH.index(known_what):
-            acts[use.unit][use.host] = (what, why)
+            acts[use.unit, use.host] = (what, why)
         elif what == known_what:
-            acts[use.unit][use.host] = (what, [*known_why, *why])
+            acts[use.unit, use.host] = (what, [*known_why, *why])
+    # The instances of a template, as workers are, are one service to a reader.
+    services: dict[tuple[str, str], list[str]] = {}  # service and what: units
+    for (unit, _), (what, _) in acts.items():
+        if what != "none":
+            services.setdefault((effects_of(unit).called, what), []).append(unit)
     running: dict[str, set[str]] = {}
     for use in found:
         if use.active:
             running.setdefault(effects_of(use.unit).called, set()).add(use.host)
-    concluded = [
-        interruption
-        for unit, by_host in acts.items()
-        for interruption in _interruptions(unit, by_host, running=running, hosts=hosts, last=last.get(unit))
-    ]
-    return _merged([*declared, *concluded])
+    concluded = []
+    for (service, what), units in services.items():
+        why_by_host: dict[str, list[str]] = {}
+        for (unit, host), (act, why) in acts.items():
+            if unit in units and act == what:
+                why_by_host.setdefault(host, []).extend(why)
+        final = next((last[unit] for unit in units if unit in last), None)
+        treated = [host for host in hosts if host in why_by_host]
+        if what == "restart":
+            treated.sort(key=lambda host: host == final)
+        concluded.append(
+            _interruption(units[0], what, treated, why_by_host, one_host=len(running.get(service, ())) <= 1)
+        )
+    return (*declared, *concluded)
 
 
 def _act(use: UnitUse, changed: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -105,44 +116,20 @@ def _act(use: UnitUse, changed: Mapping[str, str]) -> tuple[str, list[str]]:
     return "none", []
 
 
-def _interruptions(
-    unit: str,
-    by_host: Mapping[str, tuple[str, list[str]]],
-    *,
-    running: Mapping[str, set[str]],
-    hosts: Sequence[str],
-    last: str | None,
-) -> Iterable[Interruption]:
+def _interruption(
+    unit: str, what: str, treated: Sequence[str], why: Mapping[str, Sequence[str]], *, one_host: bool
+) -> Interruption:
     effects = effects_of(unit)
-    for what in sorted({what for what, _ in by_host.values()}, key=_STRENGTH.index, reverse=True):
-        treated = [host for host in hosts if host in by_host and by_host[host][0] == what]
-        if what == "restart":
-            treated.sort(key=lambda host: host == last)
-        one_host = len(running.get(effects.called, ())) <= 1
-        act = effects.reload if what == "reload" else effects.alone if one_host else effects.restart
-        why = [reason for host in treated for reason in by_host[host][1]]
-        yield Interruption(
-            service=effects.called,
-            what=what,
-            hosts=tuple(treated),
-            why=tuple(dict.fromkeys(why)),
-            effect="it does not come back" if what == "stop" else act.effect,
-            seconds=act.seconds,
-        )
-
-
-def _merged(found: Iterable[Interruption]) -> tuple[Interruption, ...]:
-    """The instances of one template, and what is said twice, as one."""
-    merged: dict[tuple[str, str, tuple[str, ...]], Interruption] = {}
-    for one in found:
-        key = (one.service, one.what, one.hosts)
-        before = merged.get(key)
-        why = one.why if before is None else tuple(dict.fromkeys((*before.why, *one.why)))
-        kept = one if before is None else before
-        merged[key] = Interruption(
-            service=kept.service, what=kept.what, hosts=kept.hosts, why=why, effect=kept.effect, seconds=kept.seconds
-        )
-    return tuple(merged.values())
+    act = effects.reload if what == "reload" else effects.alone if one_host else effects.restart
+    reasons = [reason for host in treated for reason in why[host]]
+    return Interruption(
+        service=effects.called,
+        what=what,
+        hosts=tuple(treated),
+        why=tuple(dict.fromkeys(reasons)),
+        effect="it does not come back" if what == "stop" else act.effect,
+        seconds=act.seconds,
+    )
 
 
 def _own_files(unit: str) -> tuple[str, ...]:

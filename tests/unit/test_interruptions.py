@@ -78,6 +78,18 @@ def test_a_units_own_files_are_watched_even_before_they_exist(path: str) -> None
     assert [(one.service, one.hosts) for one in found] == [("workers", ("gw1",))]
 
 
+def test_instances_of_a_template_are_one_service_also_where_hosts_have_different_ones() -> None:
+    path = "/etc/sitewright/worker/config.json"
+    instances = (("gw1", 1), ("gw1", 2), ("gw2", 1), ("gw1", 3))
+    uses = [use(host, f"sitewright-worker@{number}.service", path, on_stale="restart") for host, number in instances]
+    uses.append(use("gw2", "sitewright-worker@2.service", on_stale="restart", action="stop"))
+    found = conclude(uses, changed(path, "gw1", "gw2"), hosts=HOSTS, last={})
+    assert [(one.service, one.what, one.hosts) for one in found] == [
+        ("workers", "restart", ("gw1", "gw2")),
+        ("workers", "stop", ("gw2",)),
+    ]
+
+
 def test_what_does_not_run_is_started_and_interrupts_nobody() -> None:
     uses = [use("svc1", "redis-server.service", CONFIG, active=False, action="start")]
     assert conclude(uses, changed(CONFIG, "svc1"), hosts=HOSTS, last={}) == ()
