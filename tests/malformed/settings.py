@@ -167,7 +167,6 @@ _VALUES: Final[list[tuple[str, Any, str]]] = [
     ("redis_settings", {"save": ""}, "not empty"),
     ("redis_master_name", "a b", "letters, digits"),
     ("redis_maxmemory_policy", "all", "allowed: noeviction"),
-    ("redis_tls_key_group", "root", "a group of a service"),
     ("rabbitmq_settings", {"channel_max": "1\nloopback_users = none"}, "text on one line"),
     ("rabbitmq_settings", {"channel max": 1}, "rabbitmq.conf key"),
     ("rabbitmq_settings", {"tcp_listen_options.nodelay": True}, "in quotes"),
