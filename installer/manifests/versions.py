@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Role whose part of a bundle is also what Debian itself brings along; a host may be ahead of the bundle with these.
 BASE: Final = "base"
+_PAYLOADS: Final = "sitewright-"
 _PARTS: Final = re.compile(r"(\D*)(\d*)")
 
 
@@ -111,7 +112,7 @@ def compare(
         for each in here
         if installed[each] != versions[each]
     ]
-    older = tuple(change for change in changes if is_older(change.installed, change.carried))
+    older = tuple(change for change in changes if _is_rebuilt(change) or is_older(change.installed, change.carried))
     rest = [change for change in changes if change not in older and is_older(change.carried, change.installed)]
     own = {change.package for change in rest if BASE in change.roles}
     return Comparison(
@@ -122,6 +123,12 @@ def compare(
         newer=tuple(change for change in rest if change.package not in own),
         ahead=tuple(change for change in rest if change.package in own),
     )
+
+
+def _is_rebuilt(change: Change) -> bool:
+    """Whether a payload of ours differs only in the digest of its content, which has no order: the bundle's counts."""
+    plain = {version.partition("+")[0] for version in (change.installed, change.carried)}
+    return change.package.startswith(_PAYLOADS) and len(plain) == 1
 
 
 def installed_packages(lines: Iterable[str]) -> dict[str, str]:

@@ -19,6 +19,8 @@ description:
   - Asks dpkg what is there, which takes hundredths of a second, and calls apt-get only for what is missing or older
     than it should be, each with its exact version; a package that is as it should be is never named to apt-get.
   - Nothing is ever downgraded. A package newer than wanted stays, and a warning names it.
+  - Behind the C(+) of a C(sitewright-) package stands the digest of its content, which has no order. Of two that
+    differ only there none is newer; the wanted one is brought.
   - Recommended packages stay away, changed configuration files stay as they are.
   - Packages must not start services before they are configured; a policy file sees to that while
     packages are installed.
@@ -103,6 +105,7 @@ UPDATES = Path("/var/lib/dpkg/updates")
 LOG = Path("/run/sitewright-packages.log")
 KEEP_FILES = ["--force-confdef", "--force-confold"]
 ENVIRONMENT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+PAYLOADS = "sitewright-"
 ABSENT = {"not-installed", "config-files"}
 
 Change = dict[str, str]
@@ -124,7 +127,9 @@ class Found:
             for package, version in versions.items()
             if package in installed and installed[package] != version
         ]
-        self.older = [change for change in other if is_older(change["installed"], change["wanted"])]
+        self.older = [
+            change for change in other if is_rebuilt(change) or is_older(change["installed"], change["wanted"])
+        ]
         self.newer = [change for change in other if change not in self.older]
 
 
@@ -144,6 +149,12 @@ def is_older(version: str, than: str) -> bool:
     """Whether dpkg sorts a version before another."""
     argv = ["/usr/bin/dpkg", "--compare-versions", version, "lt", than]
     return subprocess.run(argv, check=False).returncode == 0  # noqa: S603 - no shell
+
+
+def is_rebuilt(change: Change) -> bool:
+    """Whether a payload of ours differs only in the digest of its content, which has no order."""
+    plain = {change[key].partition("+")[0] for key in ("installed", "wanted")}
+    return change["name"].startswith(PAYLOADS) and len(plain) == 1
 
 
 def is_half_done() -> bool:
@@ -201,12 +212,13 @@ def is_left_over() -> bool:
     return POLICY.is_file() and POLICY.read_text(encoding="utf-8") == POLICY_TEXT
 
 
-def install(module: AnsibleModule, packages: list[str]) -> bool:
+def install(module: AnsibleModule, packages: list[str], *, rebuilt: bool) -> bool:
     """Finish what is half done, then install; true if there was something to finish.
 
     Args:
         module: The module.
         packages: As apt-get wants them, `name` or `name=version`.
+        rebuilt: One of them is a payload whose digest dpkg may take for an earlier version.
     """
     wait_for_others(module)
     ours = hold_services()
@@ -217,6 +229,8 @@ def install(module: AnsibleModule, packages: list[str]) -> bool:
         options = ["--yes", "--quiet=2", "--no-install-recommends"]
         options += [f"--option=DPkg::Options::={option}" for option in KEEP_FILES]
         options += [f"--option=DPkg::Lock::Timeout={module.params['lock_timeout_seconds']}"]
+        if rebuilt:
+            options.append("--allow-downgrades")
         if packages:
             work(module, ["apt-get", "install", *options, "--", *packages])
     finally:
@@ -253,7 +267,9 @@ def main() -> None:
     if needed and not module.check_mode:
         # What is half configured and without a wish of its own is finished, not fetched again.
         apt = [f"{name}={versions[name]}" if name in versions else name for name in touched]
-        repaired = install(module, [each for each in apt if "=" in each or each in found.missing])
+        repaired = install(
+            module, [each for each in apt if "=" in each or each in found.missing], rebuilt=any(map(is_rebuilt, older))
+        )
         wanted = Found(touched, {}).installed
     for change in found.newer:
         module.warn(f"{change['name']} {change['installed']} is newer than {change['wanted']}, and stays")

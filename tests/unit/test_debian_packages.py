@@ -30,8 +30,11 @@ SITE: Final = f"packages-{os.getpid()}"
 SPEC: Final = rehearsal.RehearsalSpec(site=SITE, network="10.98.0.0/24", hosts={"one": "10.98.0.11"})
 OLD: Final = "1:2.0-3"
 NEW: Final = "1:2.0-10"  # sorted as text it would be the older one
+OLD_PAYLOAD, NEW_PAYLOAD = "1.0+06a6", "1.0+6130"
 # Name to its further fields; every package exists in both versions.
-PACKAGES: Final = {"demo-service": {"Depends": "demo-library"}, "demo-library": {}, "demo-other": {}}
+PACKAGES: Final = {"demo-service": {"Depends": "demo-library"}} | {
+    name: {} for name in ("demo-library", "demo-other", "sitewright-demo")
+}
 # What Ansible sends along with a module.
 ANSIBLE: Final = ("ansible/__init__.py", "ansible/_vendor", "ansible/release.py", "ansible/module_utils")
 
@@ -63,14 +66,15 @@ class Machine:
     def versions(self) -> dict[str, str]:
         """Version of each of our packages that is fully installed."""
         shown = self.on(
-            "dpkg-query --show --showformat='${db:Status-Status} ${Package} ${Version}\\n' 'demo-*' || true"
+            "dpkg-query --show --showformat='${db:Status-Status} ${Package} ${Version}\\n'"
+            " 'demo-*' 'sitewright-*' || true"
         )
         fields = [line.split() for line in shown.splitlines()]
         return {name: version for status, name, version in fields if status == "installed"}
 
     def unpack(self, version: str, *names: str) -> None:
         """What an apt-get that was killed leaves behind."""
-        folder = "old" if version == OLD else "new"
+        folder = "old" if version in {OLD, OLD_PAYLOAD} else "new"
         self.on(f"dpkg --unpack {' '.join(f'/srv/debs/{folder}/{name}_2.0-3_all.deb' for name in names)}")
 
     def install(self, version: str, *names: str) -> None:
@@ -92,7 +96,9 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     for folder, version in (("old", OLD), ("new", NEW)):
         (archive / folder).mkdir()
         for name, fields in PACKAGES.items():
-            make_deb(archive / folder, name, Version=version, **fields)
+            payload = {"old": OLD_PAYLOAD, "new": NEW_PAYLOAD}[folder]
+            ours = name.startswith("sitewright-")
+            make_deb(archive / folder, name, Version=payload if ours else version, **fields)
     packages = run("apt-ftparchive", "packages", ".", directory=archive)
     (archive / "Packages").write_text(packages, encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="unit-", dir=usual.state) as state:
@@ -111,7 +117,8 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 @pytest.fixture
 def bare(booted: Machine) -> Iterator[Machine]:
     """A host without our packages and without a source of packages."""
-    booted.on("dpkg --force-all --purge demo-service demo-library demo-other 2>/dev/null; rm -f /usr/sbin/policy-rc.d")
+    booted.on("dpkg --force-all --purge demo-service demo-library demo-other sitewright-demo 2>/dev/null; true")
+    booted.on("rm -f /usr/sbin/policy-rc.d")
     booted.on("rm -rf /etc/apt/sources.list.d/demo.list /var/lib/apt/lists/*")
     yield booted
     assert booted.on("ls /usr/sbin/policy-rc.d 2>/dev/null || true") == ""
@@ -177,6 +184,15 @@ def test_what_somebody_else_upgrades_is_only_reported(machine: Machine) -> None:
     assert [change["name"] for change in said["kept"]] == ["demo-service"]
     assert machine.versions() == {"demo-service": OLD, "demo-library": OLD, "demo-other": NEW}
     assert machine.module(**parameters)["changed"] is False
+
+
+def test_a_payload_that_was_built_anew_is_brought_though_its_digest_sorts_before(machine: Machine) -> None:
+    machine.install(NEW_PAYLOAD, "sitewright-demo")
+    wanted: dict[str, Any] = {"name": ["sitewright-demo"], "versions": {"sitewright-demo": OLD_PAYLOAD}}
+    said = machine.module(**wanted)
+    assert said["older"] == [{"name": "sitewright-demo", "installed": NEW_PAYLOAD, "wanted": OLD_PAYLOAD}]
+    assert machine.versions() == {"sitewright-demo": OLD_PAYLOAD}
+    assert machine.module(**wanted)["changed"] is False
 
 
 def test_a_newer_package_is_never_downgraded_and_named(machine: Machine) -> None:

@@ -73,6 +73,13 @@ def test_a_host_may_be_ahead_with_what_debian_brings_but_not_with_a_service() ->
     assert [change.package for change in found.newer] == ["redis-server"]
 
 
+def test_a_payload_that_was_built_anew_is_what_the_bundle_brings_whatever_its_digest() -> None:
+    for installed, kind in (("1.0+6130", "older"), ("0.9+0000", "older"), ("1.1+0000", "newer")):
+        carried = {"worker": {"sitewright-worker": "1.0+06a6"}}
+        found = compare({"sitewright-worker": installed}, asked=["sitewright-worker"], carried=carried)
+        assert [change.installed for change in getattr(found, kind)] == [installed]
+
+
 def test_missing_and_not_in_the_bundle_are_two_things() -> None:
     found = compare({"curl": "8.14.1-2", "etcd": "3"}, asked={"curl", "redis-server", "etcd"}, carried=CARRIED)
     assert found.missing == ("redis-server",)
