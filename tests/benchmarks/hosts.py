@@ -86,10 +86,15 @@ def measure(site: Path, *, install: bool) -> dict[str, str]:
     rehearsed = ("--rehearse", "--output", "json")
     try:
         bench.step("up", "rehearse", "up")
-        said = bench.step("preflight", "preflight", *rehearsed)
-        counts = said.get("report", {}).get("counts", {})
-        again = bench.step("preflight again", "preflight", *rehearsed).get("report", {}).get("counts", {})
-        row = {"checks": str(sum(counts.values())), "failed": f"{counts.get('failed')}, {again.get('failed')}"}
+        reports = [
+            bench.step(name, "preflight", *rehearsed).get("report", {}) for name in ("preflight", "preflight again")
+        ]
+        counts = [report.get("counts", {}) for report in reports]
+        row = {
+            "checks": str(sum(counts[0].values())),
+            "failed": ", ".join(str(count.get("failed")) for count in counts),
+            "checks s": ", ".join(str(report.get("seconds")) for report in reports),
+        }
         if install:
             bench.step("install", *rehearsed)
             row["changed in the second run"] = str(bench.step("second run", *rehearsed).get("changed"))
