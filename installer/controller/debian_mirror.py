@@ -85,7 +85,7 @@ def read_debian_mirror(*, archive: str = "", security: str = "", apt_config: Ite
         if not _ADDRESS.fullmatch(address):
             raise ConfigurationError(
                 f"the mirror {address!r} is no address of a Debian archive",
-                hint="write it like http://deb.debian.org/debian or file:///srv/debian, without spaces or brackets",
+                hint="write it like https://mirror.example/debian or file:///srv/debian, without spaces or brackets",
             )
     if not KEYRING.is_file():
         raise ConfigurationError(

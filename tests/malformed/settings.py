@@ -95,7 +95,7 @@ _PARTS: Final = [
     ("waivers: [{check: disk.size, reason: x}]", "expires is missing"),
     ('waivers: [{check: disk.size, reason: " ", expires: 2099-01-01}]', "is empty"),
     ('waivers: [{check: disk.size, reason: "a\\nb", expires: 2099-01-01}]', "allowed: text on one line"),
-    ("waivers: [{check: disk.sise, reason: x, expires: 2099-01-01}]", "did you mean disk.size?"),
+    ("waivers: [{check: disk.sizes, reason: x, expires: 2099-01-01}]", "did you mean disk.size?"),
     ("waivers: [{check: disk.size, host: clinic2, reason: x, expires: 2099-01-01}]", "did you mean clinic1?"),
     ("waivers: [{check: disk.size, reason: x, expires: 2020-01-01}]", "expired on 2020-01-01"),
     ('waivers: [{check: disk.size, reason: x, expires: "2020-01-01"}]', "expired on 2020-01-01"),
