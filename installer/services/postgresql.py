@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME: Final = "postgresql"
-# Patroni and PostgreSQL's own processes beside the buffers.
-BESIDE_BUFFERS_MB: Final = 256
 _BYTES_PER_MB: Final = 1024 * 1024
 _EXAMPLE: Final[Mapping[str, object]] = {
     "memory_mb": [16384],
