@@ -67,6 +67,7 @@ certificates:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 try:
     from installer.errors import InstallerError
@@ -97,7 +98,7 @@ def main() -> None:
         )
     directory, wanted = Path(module.params["directory"]), module.params["wanted"]
     if module.check_mode and not (directory / "ca.crt").exists():
-        module.exit_json(changed=True, authority="", certificates={})
+        module.exit_json(changed=True, authority="", certificates={}, **told(module, ["the site's authority, made"]))
     try:
         authority = ensure_authority(directory, module.params["passphrase"], name=module.params["name"])
         certificates = {
