@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -77,19 +78,22 @@ def test_sudo_that_asks_for_a_password_gets_the_right_one_and_no_second_guess(
     sudoers = operator.on("clinic1", "cat", "/etc/sudoers.d/sitewright")
     ask = "echo sitewright:c4nary-of-sudo | chpasswd; sed -i s/NOPASSWD:// /etc/sudoers.d/sitewright"
     operator.on("clinic1", "sh", "-c", ask)
-    site = ("--inventory", "clinic", "--rehearse")
+    site = ("--inventory", "clinic", "--rehearse", "--output", "json")
     unasked = operator.verb("preflight", *site)
     assert unasked.returncode == 3
-    assert "vault_become_password" in "".join(unasked.stdout.split())
+    (result,) = json.loads(unasked.stdout)["report"]["results"]
+    assert (result["check"], result["measured"]) == ("connection.sudo", "sudo asks for a password")
+    assert "vault_become_password" in result["fix"]
     (tmp_path / "wrong").write_text("not it\n")
     refused = operator.verb("preflight", *site, "--become-password-file", str(tmp_path / "wrong"))
     assert refused.returncode == 3
-    assert "sudo refuses the password" in " ".join(refused.stdout.split())
+    (result,) = json.loads(refused.stdout)["report"]["results"]
+    assert (result["check"], result["measured"]) == ("connection.sudo", "sudo refuses the password that was given")
     assert operator.on("clinic1", "sh", "-c", "journalctl -t sudo | grep -c 'incorrect password' || true") == "1\n"
     (tmp_path / "right").write_text("c4nary-of-sudo\n")
-    code, result, said = operator.install("--become-password-file", str(tmp_path / "right"))
+    code, done, said = operator.install("--become-password-file", str(tmp_path / "right"))
     assert code == 0, said
-    assert result["changed"] == 0, [stage for stage in result["stages"] if stage["changed"]]
+    assert done["changed"] == 0, [stage for stage in done["stages"] if stage["changed"]]
     kept = ROOT / ".sitewright" / "rehearsal" / "clinic"
     for folder in ("inventory", "runs", "facts", "evidence"):
         for file in (kept / folder).rglob("*"):
