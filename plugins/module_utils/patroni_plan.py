@@ -21,6 +21,7 @@ def of(
     held: Mapping[str, Any],
     members: Sequence[tuple[str, str]],
     floors: Sequence[str],
+    owed: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The part of the module's result the plan reads.
 
@@ -30,11 +31,13 @@ def of(
         held: The shared settings there are.
         members: Name and role of each member.
         floors: Settings of which a standby must have as much as its primary.
+        owed: Members that must restart already, each with the settings that ask for it.
     """
     leader = next(name for name, role in members if role == "leader")
     names = [name for name, _ in members]
     at_start = restart_settings(module) if (patch.get("postgresql") or {}).get("parameters") else set()
     restarts = interruptions(patch, held, at_start=at_start, members=names, leader=leader, floors=floors)
+    restarts = restarts or owed_restarts(owed, leader=leader)
     last = {"patroni.service": leader}
     settings = [{**change, "nodes": names} for change in changes(patch, held)]
     plan: dict[str, Any] = told(module, changes=settings, interrupts=restarts, last=last)
@@ -106,16 +109,27 @@ def interruptions(
     effect = f"about {seconds} s without {'writes' if standbys else 'the database'}"
     if at_start is None:
         effect += ", should the setting need it"
-    return [
-        {
-            "service": "PostgreSQL",
-            "what": "restart",
-            "nodes": nodes,
-            "why": words,
-            "effect": effect,
-            "seconds": seconds,
-        }
-    ]
+    return [_restart(nodes, words, effect, seconds)]
+
+
+def owed_restarts(owed: Mapping[str, Mapping[str, Any]], *, leader: str) -> list[dict[str, Any]]:
+    """The restarts that an interrupted run left undone, the primary last."""
+    if not owed:
+        return []
+    nodes = sorted(owed, key=lambda name: (name == leader, name))
+    words = {
+        f"{name} {reason.get('old_value')} -> {reason.get('new_value')}, changed before"
+        for reasons in owed.values()
+        for name, reason in reasons.items()
+    }
+    seconds = SECONDS["several"] if leader in owed else 0
+    effect = f"about {seconds} s without writes" if seconds else "only standbys, nobody notices"
+    return [_restart(nodes, sorted(words), effect, seconds)]
+
+
+def _restart(nodes: Sequence[str], why: Sequence[str], effect: str, seconds: int) -> dict[str, Any]:
+    named = {"service": "PostgreSQL", "what": "restart"}
+    return {**named, "nodes": list(nodes), "why": list(why), "effect": effect, "seconds": seconds}
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from plugins.module_utils.patroni_plan import changes, interruptions
 from plugins.module_utils.plan import told
-from plugins.modules.patroni_cluster import STANDBY_FLOORS
+from plugins.modules.patroni_settings import STANDBY_FLOORS
 
 AT_START = {"max_connections", "shared_buffers"}
 

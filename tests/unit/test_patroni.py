@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from plugins.modules.patroni_cluster import Member, difference, only_lowers, shortcomings
+from plugins.module_utils.patroni import Member, shortcomings
+from plugins.modules.patroni_settings import difference, in_words, only_lowers
 
 
 def _member(name: str, role: str, state: str) -> Member:
@@ -14,15 +15,16 @@ LEADER = _member("db1", "leader", "running")
 
 def test_what_is_as_wished_needs_no_patch() -> None:
     settings = {"ttl": 30, "postgresql": {"parameters": {"work_mem": "4MB"}, "pg_hba": ["local all all peer"]}}
-    assert difference(settings, settings) == ({}, [])
+    assert difference(settings, settings) == ({}, {})
 
 
 def test_only_what_differs_is_patched() -> None:
     wished = {"ttl": 30, "postgresql": {"parameters": {"work_mem": "8MB", "jit": "off"}}}
     found = {"ttl": 30, "postgresql": {"parameters": {"work_mem": "4MB", "jit": "off"}}}
-    patch, words = difference(wished, found)
+    patch, values = difference(wished, found)
     assert patch == {"postgresql": {"parameters": {"work_mem": "8MB"}}}
-    assert words == ["postgresql.parameters.work_mem: '4MB' -> '8MB'"]
+    assert values == {"postgresql.parameters.work_mem": ("4MB", "8MB")}
+    assert in_words(values) == ["postgresql.parameters.work_mem: '4MB' -> '8MB'"]
 
 
 def test_a_server_setting_nobody_wishes_goes_back_to_its_default() -> None:
@@ -32,7 +34,7 @@ def test_a_server_setting_nobody_wishes_goes_back_to_its_default() -> None:
 
 
 def test_other_keys_in_etcd_are_left_alone() -> None:
-    assert difference({"ttl": 30}, {"ttl": 30, "pause": True}) == ({}, [])
+    assert difference({"ttl": 30}, {"ttl": 30, "pause": True}) == ({}, {})
 
 
 def test_a_primary_and_a_synchronous_standby_are_whole() -> None:
