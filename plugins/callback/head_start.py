@@ -59,7 +59,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible ships no typ
             _copy_variables_flatly()
             if constants.DEFAULT_STRATEGY.startswith("mitogen"):
                 _let_the_kernel_place_workers()
-                _look_for_collections_once()
+                _do_not_look_for_collections()
 
 
 def _load_plugins() -> None:
@@ -113,9 +113,9 @@ def _let_the_kernel_place_workers() -> None:
     affinity.policy = affinity.Policy()
 
 
-def _look_for_collections_once() -> None:
-    from ansible.collections.list import list_collection_dirs  # noqa: PLC0415 - slow, and for Mitogen only
+def _do_not_look_for_collections() -> None:
+    # Mitogen adds the folders of all collections to where modules' own imports are looked for. Ours are found without:
+    # the collection lies among the packages of this Python.
     from ansible_mitogen import planner  # noqa: PLC0415 - not installed with the stock strategy
 
-    folders = {folder.decode() for folder in list_collection_dirs()}
-    planner._load_collections = lambda invocation: invocation._extra_sys_paths.update(folders)
+    planner._load_collections = lambda invocation: None  # noqa: ARG005 - called with it

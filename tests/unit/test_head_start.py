@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,28 +39,29 @@ def test_jinjas_filters_are_not_searched_for_and_all_filters_work() -> None:
     assert json.loads(done.stdout.splitlines()[-1]) == ["packages_wanted", "packages_wanted", "21+2[1]", 0]
 
 
-COLLECTIONS = """
-import importlib, json, sys
-from types import SimpleNamespace
-from ansible.plugins.loader import callback_loader, init_plugin_loader, module_loader
-init_plugin_loader()
-from ansible_mitogen import planner
-before, after = (SimpleNamespace(_extra_sys_paths=set()) for _ in range(2))
-planner._load_collections(before)
-callback_loader.get("head_start").v2_playbook_on_start(None)
-package = "ansible_collections.sitewright.platform.plugins.modules" in sys.modules
-planner.ansible.collections.list.list_collection_dirs = None  # whoever asks again fails
-planner._load_collections(after)
-print(json.dumps([package, before._extra_sys_paths == after._extra_sys_paths, len(after._extra_sys_paths)]))
+PLAYBOOK = """
+- hosts: localhost
+  gather_facts: false
+  vars: {ansible_connection: local, ansible_python_interpreter: /usr/bin/python3}
+  tasks:
+    - sitewright.platform.patroni_health: {members: [db1]}
+      check_mode: true
 """
 
 
-def test_the_collection_is_looked_for_once_and_found_where_it_was() -> None:
-    environment = {**os.environ, "ANSIBLE_STRATEGY": "mitogen_linear"}
-    done = subprocess.run(
-        [sys.executable, "-c", COLLECTIONS], cwd=ROOT, env=environment, check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    package, same, count = json.loads(done.stdout.splitlines()[-1])
-    assert (package, same) == (True, True)
-    assert count >= 1
+@pytest.mark.parametrize("strategy", ["linear", "mitogen_linear"])
+def test_what_modules_share_reaches_the_host_with_both_strategies(strategy: str, tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text(PLAYBOOK)
+    mitogen = importlib.util.find_spec("ansible_mitogen")
+    assert mitogen is not None
+    assert mitogen.origin is not None
+    environment = {
+        **os.environ,
+        "ANSIBLE_STRATEGY": strategy,
+        "ANSIBLE_STRATEGY_PLUGINS": str(Path(mitogen.origin).parent / "plugins/strategy"),
+        "ANSIBLE_HOME": str(tmp_path),
+    }
+    argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", str(tmp_path / "play.yml")]
+    done = subprocess.run(argv, cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "cannot detect version" not in done.stderr  # Mitogen looked through all collections
