@@ -33,3 +33,14 @@ def told(
     objects = [{"kind": "object", "name": word} for word in words]
     plan = {"changes": [*objects, *changes], "interrupts": list(interrupts), "last": dict(last or {})}
     return {"plan": {key: value for key, value in plan.items() if value}}
+
+
+def diff_of(words: Iterable[str], header: str) -> dict[str, str]:
+    """Changes in words as Ansible's `diff`, which `--diff` shows; in check mode as for real.
+
+    Args:
+        words: Things that changed or would change, without a secret.
+        header: What they belong to.
+    """
+    after = "".join(f"{word}\n" for word in words)
+    return {"before": "", "after": after, "before_header": header, "after_header": header}

@@ -5,8 +5,13 @@ from __future__ import annotations
 import ssl
 
 
-def context(ca_file: str, certificate_file: str = "", key_file: str = "") -> ssl.SSLContext:
+def context(ca_file: str | None, certificate_file: str = "", key_file: str = "") -> ssl.SSLContext:
     """A client's side: TLS 1.3 at least, the peer verified, a certificate of our own when there is one.
+
+    Args:
+        ca_file: The authorities to trust; None for those of the machine.
+        certificate_file: The client's own certificate, PEM.
+        key_file: Its key.
 
     Raises:
         OSError: If a file is missing or unreadable.

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 DOCUMENTATION = r"""
 module: apt_sole_source
@@ -62,6 +61,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: Each source that changed, in the form that Ansible shows.
+  returned: always
+  type: dict
 changed_paths:
   description: Files that were (or would be) written.
   returned: always
@@ -168,7 +171,8 @@ def main() -> None:
         changed_paths=[str(path) for path in stale],
         set_aside=[str(path) for path in others],
         fetched=outdated,
-        **told(module, changes=changes),
+        diff={"before": "", "after": "".join(f"{change['name']} {change.get('new', '')}\n" for change in changes)},
+        **({"plan": {"changes": changes}} if module.check_mode else {}),
     )
 
 

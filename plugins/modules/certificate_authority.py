@@ -54,6 +54,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: That the authority is made, in the form that Ansible shows.
+  returned: always
+  type: dict
 authority:
   description: Certificate of the authority, PEM; empty in check mode before there is one.
   returned: always
@@ -97,8 +101,10 @@ def main() -> None:
             "set ansible_python_interpreter of localhost to .sitewright/venv/bin/python of a checkout"
         )
     directory, wanted = Path(module.params["directory"]), module.params["wanted"]
+    made = {"before": "", "after": "a new certificate authority\n", "after_header": str(directory)}
     if module.check_mode and not (directory / "ca.crt").exists():
-        module.exit_json(changed=True, authority="", certificates={}, **told(module, ["the site's authority, made"]))
+        words = told(module, ["the site's authority, made"])
+        module.exit_json(changed=True, authority="", certificates={}, diff=made, **words)
     try:
         authority = ensure_authority(directory, module.params["passphrase"], name=module.params["name"])
         certificates = {
@@ -114,7 +120,8 @@ def main() -> None:
         }
     except InstallerError as error:
         module.fail_json(msg=f"{error.message}; {error.hint}")
-    module.exit_json(changed=authority.created, authority=authority.pem, certificates=certificates)
+    diff = made if authority.created else {}
+    module.exit_json(changed=authority.created, authority=authority.pem, certificates=certificates, diff=diff)
 
 
 if __name__ == "__main__":

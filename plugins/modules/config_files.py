@@ -55,6 +55,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: Each file, before and after; hidden with the task's result, in the form that Ansible shows.
+  returned: always
+  type: list
 changed_paths:
   description: What was (or would be) written.
   returned: always

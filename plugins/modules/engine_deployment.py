@@ -81,24 +81,26 @@ reason:
   description: Why the set was (or would be) deployed; empty when it is deployed already.
   returned: always
   type: str
+diff:
+  description: The same, in the form that Ansible shows.
+  returned: always
+  type: dict
 """
 
-import base64
-import http.client
 import json
 import secrets
-import ssl
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sitewright.platform.plugins.module_utils.https import Client, NoAnswerError, UntrustedError
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import diff_of, told
+from ansible_collections.sitewright.platform.plugins.module_utils.tls import context
 
 SUFFIXES = (".bpmn", ".dmn", ".form")
 REQUEST_SECONDS = 30
-HTTPS_PORT = 443
-HTTP_ERRORS_FROM = 400
 BUSY = (429, 502, 503, 504)
 
 
@@ -115,35 +117,26 @@ class Engine:
 
     def __init__(self, parameters: dict[str, Any]) -> None:
         """Prepare the connection; the first request opens it."""
-        address = urlsplit(parameters["url"])
-        if address.scheme != "https" or not address.hostname:
-            raise EngineRefusedError(f"{parameters['url']} is not an https address")
-        context = ssl.create_default_context(cafile=parameters["ca_path"])
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        self.base = address.path.rstrip("/")
-        self.connection = http.client.HTTPSConnection(
-            address.hostname, address.port or HTTPS_PORT, timeout=REQUEST_SECONDS, context=context
-        )
-        login = f"{parameters['user']}:{parameters['password']}".encode()
-        self.headers = {"Authorization": f"Basic {base64.b64encode(login).decode()}"}
+        login = (parameters["user"], parameters["password"])
+        try:
+            tls = context(parameters["ca_path"])
+            self.client = Client.of(parameters["url"], tls, login=login, timeout_seconds=REQUEST_SECONDS)
+        except ValueError as error:
+            raise EngineRefusedError(str(error)) from error
 
     def request(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
         """One request; the answer's body."""
-        headers = {**self.headers, **({"Content-Type": content_type} if content_type else {})}
         try:
-            self.connection.request(method, self.base + path, body=body, headers=headers)
-            answer = self.connection.getresponse()
-            content = bytes(answer.read())
-        except ssl.SSLCertVerificationError as error:
-            raise EngineRefusedError(f"its certificate is not accepted: {error.verify_message}") from error
-        except (OSError, http.client.HTTPException) as error:
-            self.connection.close()
+            answer = self.client.send_bytes(method, path, body, content_type)
+        except UntrustedError as error:
+            raise EngineRefusedError(str(error)) from error
+        except NoAnswerError as error:
             raise EngineUnavailableError(str(error)) from error
         if answer.status in BUSY:
             raise EngineUnavailableError(f"HTTP {answer.status}")
-        if answer.status >= HTTP_ERRORS_FROM:
-            raise EngineRefusedError(f"HTTP {answer.status}: {said_in(content)}")
-        return content
+        if answer.is_error:
+            raise EngineRefusedError(f"HTTP {answer.status}: {said_in(answer.content)}")
+        return answer.content
 
     def newest(self, name: str) -> str:
         """Id of the newest deployment of that name, empty without one."""
@@ -241,9 +234,15 @@ def main() -> None:
     )
     parameters = module.params
     models = read_models(Path(parameters["directory"]))
-    result: dict[str, Any] = {"deployment_id": "", "resources": sorted(models), "reason": ""}
+    result: dict[str, Any] = {"deployment_id": "", "resources": sorted(models), "reason": "", "diff": {}}
+
+    def leave_unknown(reason: str) -> None:
+        """What check mode says when the engine, or the models, are not there to be asked."""
+        known = {**result, "reason": reason, "diff": diff_of([reason], parameters["name"])}
+        module.exit_json(changed=True, **known, **told(module, [f"{parameters['name']}: {reason}"]))
+
     if module.check_mode and (parameters["models_will_change"] or not models):
-        module.exit_json(changed=True, **{**result, "reason": "the models are not on this host yet"})
+        leave_unknown("the models are not on this host yet")
     if not models:
         module.fail_json(msg=f"no model in {parameters['directory']}; is the package with the models installed?")
     try:
@@ -253,16 +252,18 @@ def main() -> None:
         )
         deployed = engine.resources(result["deployment_id"]) if result["deployment_id"] else {}
         result["reason"] = difference(models, deployed)
+        result["diff"] = diff_of(result["reason"].split("; "), parameters["name"]) if result["reason"] else {}
         if result["reason"] and not module.check_mode:
             result["deployment_id"] = engine.deploy(parameters["name"], parameters["source"], models)
     except (EngineUnavailableError, FileNotFoundError) as error:
         # FileNotFoundError: the authority's certificate, which the stage before this one brings.
         if module.check_mode:
-            module.exit_json(changed=True, **{**result, "reason": f"the engine does not answer yet ({error})"})
+            leave_unknown(f"the engine does not answer yet ({error})")
         module.fail_json(msg=f"the engine does not answer at {parameters['url']}: {error}", **result)
     except EngineRefusedError as error:
         module.fail_json(msg=f"the engine refuses: {error}", **result)
-    module.exit_json(changed=bool(result["reason"]), **result)
+    words = [f"{parameters['name']}: {result['reason']}"] if result["reason"] else []
+    module.exit_json(changed=bool(words), **result, **told(module, words))
 
 
 if __name__ == "__main__":

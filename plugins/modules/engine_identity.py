@@ -85,6 +85,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: The same changes, in the form that Ansible shows.
+  returned: always
+  type: dict
 changes:
   description: What was (or would be) done, one sentence each.
   returned: always
@@ -92,17 +96,14 @@ changes:
   elements: str
 """
 
-import base64
-import http.client
-import json
-import ssl
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
+from ansible_collections.sitewright.platform.plugins.module_utils.https import Client, NoAnswerError, UntrustedError
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import diff_of, told
+from ansible_collections.sitewright.platform.plugins.module_utils.tls import context
 
-HTTP_ERRORS_FROM = 400
 HTTP_UNAUTHORIZED = 401
 MOST_RESULTS = 1000
 # Numbers of the resources in the engine's own list.
@@ -134,42 +135,29 @@ class Engine:
 
     def __init__(self, parameters: dict[str, Any]) -> None:
         """Prepare the connection; it is opened by the first request."""
-        address = urlsplit(parameters["url"])
-        if address.scheme != "https" or not address.hostname:
-            raise RequestError(f"{parameters['url']} is not an https address")
-        context = ssl.create_default_context(cafile=parameters["ca_path"])
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        self.base = address.path.rstrip("/")
-        self.connection = http.client.HTTPSConnection(
-            address.hostname, address.port or 443, timeout=parameters["timeout_seconds"], context=context
-        )
-        login = f"{parameters['admin_user']}:{parameters['admin_password']}".encode()
-        self.headers = {
-            "Authorization": f"Basic {base64.b64encode(login).decode()}",
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-        }
+        login = (parameters["admin_user"], parameters["admin_password"])
+        try:
+            tls = context(parameters["ca_path"])
+            self.client = Client.of(parameters["url"], tls, login=login, timeout_seconds=parameters["timeout_seconds"])
+        except ValueError as error:
+            raise RequestError(str(error)) from error
         self.admin_user = parameters["admin_user"]
         self.admin_password = parameters["admin_password"]
 
     def request(self, method: str, path: str, body: object = None) -> Any:
         """Make one request and return the parsed answer, None for an empty one."""
-        text = None if body is None else json.dumps(body)
         try:
-            self.connection.request(method, self.base + path, body=text, headers=self.headers)
-            answer = self.connection.getresponse()
-            content = answer.read()
-        except (OSError, http.client.HTTPException) as error:
+            answer = self.client.send(method, path, body)
+        except (NoAnswerError, UntrustedError) as error:
             raise RequestError(f"no answer to {method} {path}: {error}") from error
         if answer.status == HTTP_UNAUTHORIZED:
             raise RequestError(
                 f"the engine does not accept the password of {self.admin_user}. It was changed on one side only: "
                 "give the engine the password of the vault (web application Admin, Users), or the vault the engine's"
             )
-        if answer.status >= HTTP_ERRORS_FROM:
-            reason = content.decode("utf-8", "replace")[:400]
-            raise RequestError(f"{method} {path}: {answer.status} {reason}")
-        return json.loads(content) if content else None
+        if answer.is_error:
+            raise RequestError(f"{method} {path}: {answer.status} {answer.words()}")
+        return answer.json()
 
     def get(self, path: str, **query: str) -> Any:
         """Make one GET request; the engine answers no list without a bound."""
@@ -290,13 +278,16 @@ def main() -> None:
     parameters = module.params
     wished = [f"create group {group['id']}" for group in parameters["groups"]]
     wished += [f"create user {user['id']}" for user in parameters["users"]]
+    where = "users of the engine"
     try:
         engine = Engine(parameters)
         engine.get("/version")
     except (RequestError, OSError) as error:
         if module.check_mode:
             words = f"the engine does not answer yet: {error}"
-            module.exit_json(changed=bool(wished), changes=wished, msg=words, **told(module, wished))
+            module.exit_json(
+                changed=bool(wished), changes=wished, msg=words, diff=diff_of(wished, where), **told(module, wished)
+            )
         module.fail_json(msg=f"{parameters['url']}: {error}")
         return
     identity = Identity(engine, check_mode=module.check_mode)
@@ -307,7 +298,8 @@ def main() -> None:
             identity.ensure_user(user)
     except RequestError as error:
         module.fail_json(msg=f"{parameters['url']}: {error}", changes=identity.changes)
-    module.exit_json(changed=bool(identity.changes), changes=identity.changes, **told(module, identity.changes))
+    changes = identity.changes
+    module.exit_json(changed=bool(changes), changes=changes, diff=diff_of(changes, where), **told(module, changes))
 
 
 if __name__ == "__main__":

@@ -63,6 +63,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: That the schema is made, in the form that Ansible shows.
+  returned: always
+  type: dict
 version:
   description: Version of the schema in the database, empty when there is none (in check mode).
   returned: always
@@ -76,7 +80,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import diff_of, told
 
 # The scripts themselves record the version of the schema they make.
 RECORDED_VERSION = re.compile(
@@ -164,12 +168,13 @@ def main() -> None:
     )
     parameters = module.params
     where = f"database {parameters['database']} on {', '.join(parameters['hosts'])}"
+    made = [f"schema of the {where}"]
     try:
         present = version_in_database(parameters)
     except DatabaseError as error:
         if module.check_mode:
             words = f"{where} does not answer yet: {error}"
-            module.exit_json(changed=True, version="", msg=words, **told(module, [f"schema of the {where}"]))
+            module.exit_json(changed=True, version="", msg=words, diff=diff_of(made, where), **told(module, made))
         module.fail_json(msg=f"{where} cannot be asked for the engine's schema: {error}")
         return
     missing = [script for script in parameters["scripts"] if not Path(script).is_file()]
@@ -181,7 +186,7 @@ def main() -> None:
             module.fail_json(
                 msg=f"{where} has the engine's schema {present}, the installed engine needs {wanted}; upgrade the site"
             )
-        module.exit_json(changed=False, version=present)
+        module.exit_json(changed=False, version=present, diff={})
     if not module.check_mode:
         files = [argument for script in parameters["scripts"] for argument in ("--file", script)]
         try:
@@ -191,7 +196,7 @@ def main() -> None:
             module.fail_json(msg=f"{where}: the schema was not created and nothing was left behind: {error}")
         if not present:
             module.fail_json(msg=f"{where}: the scripts ran but recorded no version in act_ge_schema_log")
-    module.exit_json(changed=True, version=present, **told(module, [f"schema of the {where}"]))
+    module.exit_json(changed=True, version=present, diff=diff_of(made, where), **told(module, made))
 
 
 if __name__ == "__main__":

@@ -49,6 +49,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: Each certificate that is or was not fit, and why, in the form that Ansible shows.
+  returned: always
+  type: dict
 requests:
   description: Signing request by service, for those that need a certificate.
   returned: always
@@ -73,7 +77,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 DAY_SECONDS: Final = 86400
 GROUP_PREFIX: Final = "sw-"
@@ -348,8 +351,9 @@ def run(module: AnsibleModule) -> None:
     made = {name: request for name, request in requests.items() if request}
     asked = {str(service.certificate): reasons[service.name] for service in store.services if service.name in requests}
     changes = [{"kind": "file", "name": path, "note": why} for path, why in {**asked, **store.replaced}.items()]
-    plan = told(module, changes=changes)
-    module.exit_json(changed=store.changed, requests=made, reasons=reasons, expires=expires, **plan)
+    plan = {"plan": {"changes": changes}} if module.check_mode else {}
+    diff = {"before": "", "after": "".join(f"{change['name']}: {change['note']}\n" for change in changes)}
+    module.exit_json(changed=store.changed, requests=made, reasons=reasons, expires=expires, diff=diff, **plan)
 
 
 def main() -> None:

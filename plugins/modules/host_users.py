@@ -42,6 +42,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff: {description: "The same, in the form that Ansible shows.", returned: always, type: dict}
 done: {description: What was or would be done, returned: always, type: list, elements: str}
 plan:
   description: In check mode, for the installer's plan, the logins that would be made or changed.
@@ -167,7 +168,8 @@ def main() -> None:
     changes = [change for user in module.params["users"] if (change := treat(module, user)) is not None]
     done = [" ".join(value for key, value in change.items() if key != "kind") for change in changes]
     plan = {"plan": {"changes": changes}} if module.check_mode else {}
-    module.exit_json(changed=bool(changes), done=done, **plan)
+    diff = {"before": "", "after": "".join(f"{line}\n" for line in done)}
+    module.exit_json(changed=bool(changes), done=done, diff=diff, **plan)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import diff_of, told
 
 try:
     import psycopg2  # type: ignore[import-untyped]  # Debian's, on the host
@@ -68,6 +68,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: The same changes, in the form that Ansible shows.
+  returned: always
+  type: dict
 changes:
   description: What was (or would be) done, in words.
   returned: always
@@ -294,7 +298,9 @@ def main() -> None:
         module.fail_json(msg=f"PostgreSQL refused: {reason}", changes=server.changes)
     finally:
         server.close()
-    module.exit_json(changed=bool(server.changes), changes=server.changes, **told(module, server.changes))
+    changes = server.changes
+    diff = diff_of(changes, "roles and databases")
+    module.exit_json(changed=bool(changes), changes=changes, diff=diff, **told(module, changes))
 
 
 if __name__ == "__main__":

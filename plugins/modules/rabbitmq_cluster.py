@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
+import http
 import json
-import ssl
 import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
+from ansible_collections.sitewright.platform.plugins.module_utils.https import Client, NoAnswerError, UntrustedError
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import diff_of, told
+from ansible_collections.sitewright.platform.plugins.module_utils.tls import context
 
 DOCUMENTATION = r"""
 module: rabbitmq_cluster
@@ -54,6 +54,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff: {description: "The same, in the form that Ansible shows.", returned: always, type: dict}
 done: {description: What was (or would be) changed., returned: always, type: list, elements: str}
 """
 
@@ -106,39 +107,27 @@ class Cluster:
         self.module = module
         self.parameters: dict[str, Any] = module.params
         self.done: list[str] = []
-        credentials = f"{module.params['username']}:{module.params['password']}".encode()
-        self.headers = {
-            "Authorization": f"Basic {base64.b64encode(credentials).decode()}",
-            "Content-Type": "application/json",
-        }
-        self.connection: http.client.HTTPSConnection | None = None
+        self.client: Client | None = None
 
-    def connect(self) -> http.client.HTTPSConnection:
-        """The connection, opened when first needed."""
-        if self.connection is None:
-            context = ssl.create_default_context(cafile=self.parameters["ca_file"])
-            context.minimum_version = ssl.TLSVersion.TLSv1_3
-            context.load_cert_chain(self.parameters["certificate_file"], self.parameters["key_file"])
-            self.connection = http.client.HTTPSConnection(
-                self.parameters["host"], self.parameters["port"], timeout=ANSWER_SECONDS, context=context
-            )
-        return self.connection
+    def connect(self) -> Client:
+        """The connection, prepared when first needed: before that there may be no certificate."""
+        if self.client is None:
+            given = self.parameters
+            tls = context(given["ca_file"], given["certificate_file"], given["key_file"])
+            login = (given["username"], given["password"])
+            netloc = f"{given['host']}:{given['port']}"
+            self.client = Client(netloc, tls, login=login, timeout_seconds=ANSWER_SECONDS)
+        return self.client
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """One request; the status and the decoded answer."""
         try:
-            connection = self.connect()
-            connection.request(method, path, json.dumps(body) if body is not None else None, self.headers)
-            answer = connection.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            if self.connection is not None:
-                self.connection.close()
-            self.connection = None
+            answer = self.connect().send(method, path, body)
+        except (OSError, NoAnswerError, UntrustedError) as error:
             raise NotYetError(f"no answer from the management API: {error}") from error
         if answer.status == http.HTTPStatus.UNAUTHORIZED:
             raise PasswordRefusedError(f"{self.parameters['username']} is refused")
-        return answer.status, json.loads(text) if text else None
+        return answer.status, answer.json()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One request that has to succeed."""
@@ -284,7 +273,8 @@ def main() -> None:
     )
     cluster = Cluster(module)
     cluster.converge()
-    module.exit_json(changed=bool(cluster.done), done=cluster.done, **told(module, cluster.done))
+    diff = diff_of(cluster.done, "RabbitMQ's definitions")
+    module.exit_json(changed=bool(cluster.done), done=cluster.done, diff=diff, **told(module, cluster.done))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
+from ansible_collections.sitewright.platform.plugins.module_utils.plan import diff_of, told
 
 DOCUMENTATION = r"""
 module: repository_copy
@@ -42,6 +42,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: The copy that is shown, in the form that Ansible shows.
+  returned: always
+  type: dict
 removed:
   description: Older copies that were removed.
   returned: always
@@ -125,9 +129,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     root, name = Path(module.params["root"]), module.params["name"]
+    diff = diff_of([f"copy {name}"], str(root))
     if module.check_mode:
         copy = {"kind": "file", "name": str(root), "new": f"copy {name}", "note": "packages of the bundle"}
-        module.exit_json(changed=True, removed=[], **told(module, changes=[copy]))
+        module.exit_json(changed=True, removed=[], diff=diff, **told(module, changes=[copy]))
     fresh = root / f"{name}.partial"
     os.umask(0o022)
     unpack(Path(module.params["archive"]), fresh)
@@ -138,7 +143,7 @@ def main() -> None:
         shutil.rmtree(root / name)
     fresh.rename(root / name)
     before = show(root, name)
-    module.exit_json(changed=True, removed=remove_others(root, {name, before}))
+    module.exit_json(changed=True, removed=remove_others(root, {name, before}), diff=diff)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: What was (or would be) done to which unit, in the form that Ansible shows.
+  returned: always
+  type: dict
 action:
   description: The strongest thing done to any of the units (none, enable, reload, restart, start, stop).
   returned: always
@@ -335,7 +339,9 @@ def main() -> None:
     if parameters["check_argv"] and not module.check_mode:
         wait_until_answering(module, parameters)
     plan = {"plan": {"units": units}} if module.check_mode else {}
-    module.exit_json(changed=done != "none", action=done, stale=sorted(set(stale)), unmet=unmet, **plan)
+    acted = [f"{unit['action']} {unit['name']}\n" for unit in units if unit["action"] != "none"]
+    diff = {"before": "", "after": "".join(acted)}
+    module.exit_json(changed=done != "none", action=done, stale=sorted(set(stale)), unmet=unmet, diff=diff, **plan)
 
 
 if __name__ == "__main__":
