@@ -25,11 +25,19 @@ class Connection:
         self.name = f"{address}:{port}"
         try:
             plain = socket.create_connection((address, port), timeout=ANSWER_SECONDS)
-            self.socket = tls.wrap_socket(plain, server_hostname=address)
+            try:
+                self.socket = tls.wrap_socket(plain, server_hostname=address)
+            except OSError:
+                plain.close()
+                raise
         except OSError as error:
             raise RefusedError(f"{self.name}: {error}") from error
         self.stream = self.socket.makefile("rb")
-        self.ask("AUTH", *login)
+        try:
+            self.ask("AUTH", *login)
+        except RefusedError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close it."""
