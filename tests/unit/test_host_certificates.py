@@ -115,7 +115,7 @@ def test_the_hosts_side_needs_nothing_but_pythons_own_library() -> None:
     tree = ast.parse(MODULE.read_text())
     imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert {name.partition(".")[0] for name in imported} - sys.stdlib_module_names == {"ansible", "ansible_collections"}
+    assert {name.partition(".")[0] for name in imported} - sys.stdlib_module_names == {"ansible"}
 
 
 def test_a_plan_hears_which_certificates_would_be_others_and_why(authority: Authority, tmp_path: Path) -> None:
