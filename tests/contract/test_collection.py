@@ -10,6 +10,7 @@ import sys
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -142,3 +143,42 @@ def test_roles_call_modules_and_filters_by_their_full_names() -> None:
         for name in short_filter.findall(path.read_text())
     ]
     assert found == []
+
+
+ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/meta"))
+EVERY_ROLE = {
+    "README.md",
+    "defaults/main.yml",
+    "meta/argument_specs.yml",
+    "meta/limits.yml",
+    "meta/main.yml",
+    "meta/sitewright.yml",
+    "tasks/main.yml",
+    "vars/main.yml",
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_has_the_same_files_and_tags(role: str) -> None:
+    folder = ROOT / "roles" / role
+    assert {name for name in EVERY_ROLE if not (folder / name).is_file()} == set()
+    parts = {name: f"{role}_{name}" for name in ("install", "configure", "service")}
+    for task in tasks_of(yaml.safe_load((folder / "tasks/main.yml").read_text())):
+        [part] = [value for key, value in task.items() if key.endswith(("import_tasks", "include_tasks"))]
+        file = part if isinstance(part, str) else part["file"]
+        name = file.removesuffix(".yml")
+        wanted = set(parts.values()) if name == "preflight" else {parts.get(name, "")} - {""}
+        assert role in task["tags"], file
+        assert wanted <= set(task["tags"]), file
+        assert set(task["tags"]) <= {role, *parts.values()}, file
+
+
+def tasks_of(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks themselves, out of a block as well."""
+    return [inner for task in tasks for inner in task.get("block", [task])]
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if (ROOT / f"roles/{role}/tasks/preflight.yml").exists()])
+def test_a_role_that_checks_its_inputs_refuses_variables_it_does_not_have(role: str) -> None:
+    text = (ROOT / f"roles/{role}/tasks/preflight.yml").read_text()
+    assert f"- __{role}_unknown | length == 0" in text
