@@ -182,3 +182,31 @@ def tasks_of(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_a_role_that_checks_its_inputs_refuses_variables_it_does_not_have(role: str) -> None:
     text = (ROOT / f"roles/{role}/tasks/preflight.yml").read_text()
     assert f"- __{role}_unknown | length == 0" in text
+
+
+def options_of(role: str) -> dict[str, Any]:
+    """What the role may be told, by all its ways in."""
+    entries = yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())["argument_specs"].values()
+    return {name: option for entry in entries for name, option in (entry.get("options") or {}).items()}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_has_an_example_that_says_all_it_must_be_told(role: str) -> None:
+    [play] = yaml.safe_load((ROOT / f"examples/{role}.yml").read_text())
+    [used] = play["roles"]
+    assert used["role"] == f"sitewright.platform.{role}"
+    given = used.get("vars") or {}
+    wanted = {name for name, option in options_of(role).items() if option.get("required")}
+    known = set(options_of(role)) | set(options_of("repository") if role == "base" else ())
+    assert wanted <= set(given)
+    assert set(given) <= known
+
+
+def test_a_strangers_ansible_understands_every_example(elsewhere: Mapping[str, str], tmp_path: Path) -> None:
+    groups = ["engine", "etcd", "gateway", "postgresql", "rabbitmq", "redis", "repository", "worker"]
+    inventory = {"all": {"children": {group: {"hosts": {"somewhere": None}} for group in groups}}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    playbooks = [str(ROOT / f"examples/{role}.yml") for role in ROLES]
+    checked = run(tmp_path, "ansible-playbook", "--syntax-check", "-i", "hosts.yml", *playbooks, **elsewhere)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "WARNING" not in checked.stderr, checked.stderr
