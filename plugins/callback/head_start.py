@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ansible import constants
 from ansible._internal._task import UnifiedTaskResult
@@ -17,6 +17,9 @@ from ansible.plugins.loader import action_loader, filter_loader, lookup_loader, 
 # Some of it is for the filters, which import it in each worker anew.
 from installer.manifests import certificates, known_manifests, requirements  # noqa: F401 - loaded for the workers
 from installer.services import hosts, known_services  # noqa: F401 - loaded for the workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DOCUMENTATION = """
 name: head_start
@@ -38,6 +41,7 @@ requirements:
 
 _COLLECTION: Final = "sitewright.platform"
 _FILTERS: Final = Path(__file__).resolve().parents[1] / "filter"
+_MODULES: Final = _FILTERS.with_name("modules")
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible ships no types
@@ -73,14 +77,26 @@ def _load_plugins() -> None:
 
 
 def _know_the_collection() -> None:
-    for loader in (module_loader, action_loader):  # an action of that name is looked for first, and there is none
-        loader.find_plugin(f"{_COLLECTION}.service_unit")
+    names = [f"{_COLLECTION}.{path.stem}" for path in _MODULES.glob("*.py")]
+    for loader in (module_loader, action_loader):  # an action of that name is looked for as well, and there is none
+        _remember(loader, names)
     # The roles call the collection's filters by their full names; they are loaded already, by their short ones.
     known = filter_loader._cached_non_collection_wrappers
     for name, plugin in list(known.items()):
         path = getattr(plugin, "_original_path", None)
         if path and Path(path).parent.resolve() == _FILTERS:
             known[f"{_COLLECTION}.{name}"] = plugin
+
+
+def _remember(loader: Any, names: Iterable[str]) -> None:
+    # A worker looks up a module four times; of a collection's it reads the routing and asks the disk each time.
+    search = loader.find_plugin_with_context
+    known = {name: search(name) for name in names}
+
+    def find(name: str, mod_type: str = "", *args: Any, **rest: Any) -> Any:
+        return search(name, mod_type, *args, **rest) if mod_type or name not in known else known[name]
+
+    loader.find_plugin_with_context = find
 
 
 def _do_not_search(loader: Any, names: frozenset[str]) -> None:
