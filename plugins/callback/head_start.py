@@ -77,7 +77,7 @@ def _load_plugins() -> None:
 
 
 def _know_the_collection() -> None:
-    names = [f"{_COLLECTION}.{path.stem}" for path in _MODULES.glob("*.py")]
+    names = [f"{_COLLECTION}.{path.stem}" for path in _MODULES.glob("[a-z]*.py")]
     for loader in (module_loader, action_loader):  # an action of that name is looked for as well, and there is none
         _remember(loader, names)
     # The roles call the collection's filters by their full names; they are loaded already, by their short ones.
