@@ -119,6 +119,11 @@ class Cluster:
             self.client = Client(netloc, tls, login=login, timeout_seconds=ANSWER_SECONDS)
         return self.client
 
+    def close(self) -> None:
+        """Close the connection; with Mitogen this process goes on after the module."""
+        if self.client is not None:
+            self.client.close()
+
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """One request; the status and the decoded answer."""
         try:
@@ -272,7 +277,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     cluster = Cluster(module)
-    cluster.converge()
+    try:
+        cluster.converge()
+    finally:
+        cluster.close()
     diff = diff_of(cluster.done, "RabbitMQ's definitions")
     module.exit_json(changed=bool(cluster.done), done=cluster.done, diff=diff, **told(module, cluster.done))
 
