@@ -30,8 +30,8 @@ EXAMPLES = r"""
 - name: Configure | Find out what is known about the master
   sitewright.platform.redis_facts:
     nodes: [10.20.0.31, 10.20.0.32, 10.20.0.33]
-    port: 6379
-    sentinel_port: 26379
+    port: "{{ redis_port }}"
+    sentinel_port: "{{ redis_sentinel_port }}"
     master_name: main
     ca_file: /etc/sitewright/tls/ca.crt
     certificate_file: /etc/redis/tls.crt

@@ -32,8 +32,8 @@ EXAMPLES = r"""
   sitewright.platform.redis_failover:
     node: 10.20.0.31
     nodes: [10.20.0.31, 10.20.0.32, 10.20.0.33]
-    port: 6379
-    sentinel_port: 26379
+    port: "{{ redis_port }}"
+    sentinel_port: "{{ redis_sentinel_port }}"
     master_name: main
     ca_file: /etc/sitewright/tls/ca.crt
     certificate_file: /etc/redis/tls.crt

@@ -35,8 +35,8 @@ EXAMPLES = r"""
 - name: Service | Ensure users and quorum of the running group; all nodes follow one master
   sitewright.platform.redis_group:
     nodes: [10.20.0.31, 10.20.0.32, 10.20.0.33]
-    port: 6379
-    sentinel_port: 26379
+    port: "{{ redis_port }}"
+    sentinel_port: "{{ redis_sentinel_port }}"
     master_name: main
     quorum: 2
     ca_file: /etc/sitewright/tls/ca.crt

@@ -25,7 +25,7 @@ EXAMPLES = r"""
 - name: Configure | Ensure a node without a past follows the master
   sitewright.platform.redis_seed:
     nodes: [10.20.0.31, 10.20.0.32, 10.20.0.33]
-    port: 6379
+    port: "{{ redis_port }}"
     master_name: main
     master: 10.20.0.31
     quorum: 2
