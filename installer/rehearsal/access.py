@@ -48,18 +48,20 @@ def write_known_hosts(rehearsal: Rehearsal) -> None:
 
 
 def wait_for_login(rehearsal: Rehearsal, name: str, *, fresh: bool, seconds: float) -> None:
-    """Wait until a host lets the admin user in and gives it root; a fresh one must also be healthy.
+    """Wait until a host lets the admin user in; a fresh one must also give it root and be healthy.
+
+    Whether sudo of a host that runs asks for a password is preflight's to find out.
 
     Raises:
         PlaybookError: If it does not within the time.
     """
     deadline = time.monotonic() + seconds
     _wait_for_sshd(rehearsal, name, deadline)
-    test = ["systemctl", "is-system-running", "--wait"] if fresh else ["true"]
+    test = ["sudo", "-n", "systemctl", "is-system-running", "--wait"] if fresh else ["true"]
     while True:
         try:
             done = subprocess.run(  # noqa: S603 - no shell; the arguments are ours
-                [*rehearsal.enter_argv(), *ssh_argv(rehearsal, name), "sudo", "-n", *test],
+                [*rehearsal.enter_argv(), *ssh_argv(rehearsal, name), *test],
                 check=False,
                 capture_output=True,
                 text=True,
