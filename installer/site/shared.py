@@ -50,6 +50,8 @@ def resolve_shared(
 ) -> tuple[Site, list[Problem]]:
     """The site with the values of all variables that others read, and where its hosts contradict each other.
 
+    What a host computes for itself is among its settings only where an operator has set it instead.
+
     Args:
         site: The site as its files describe it.
         manifests: The roles' manifests, which name these variables.
@@ -70,6 +72,10 @@ def resolve_shared(
         for name in host_variables(manifest):
             for host in hosts:
                 own[host.name][name] = _value(host, name, variables)
+        for host in hosts:
+            own[host.name] |= {
+                name: host.settings[name].value for name in manifest.overridable if name in host.settings
+            }
     hosts_with = {name: replace(host, shared=own[name]) for name, host in site.hosts.items()}
     return replace(site, hosts=hosts_with, shared=agreed), problems
 

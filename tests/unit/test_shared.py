@@ -60,6 +60,13 @@ def test_what_the_operator_sets_is_what_everybody_reads(folder: Path) -> None:
     assert data_directories_of(resolved, "db2", MANIFESTS) == ["/srv/pg/data", "/srv/wal/data"]
 
 
+def test_a_size_the_operator_sets_for_one_host_is_seen_by_others(folder: Path) -> None:
+    _write(folder, "host_vars/app2.yml", "engine_pool_size: 60")
+    hosts = _load(folder).resolved()["hosts"]
+    assert hosts["app2"]["settings"]["engine_pool_size"] == 60
+    assert "engine_pool_size" not in hosts["app1"]["settings"]
+
+
 @pytest.mark.parametrize("host", ["svc1", "svc3"])
 def test_hosts_of_a_role_that_differ_in_what_others_read_are_refused(folder: Path, host: str) -> None:
     _write(folder, f"host_vars/{host}.yml", "redis_port: 16379")
