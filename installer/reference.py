@@ -176,7 +176,7 @@ def sizing_page(services: Mapping[str, Service]) -> str:
     return (
         f"# Services and what they claim\n\n{_GENERATED}\n\n"
         "Memory, in MB: every service of a host has its floor; what is left is shared in proportion to the weights, up "
-        "to the ceilings ([why](decisions/services.md)). When the floors alone do not fit, preflight fails with "
+        "to the ceilings ([why](decisions/README.md#services)). When the floors alone do not fit, preflight fails with "
         "`memory.budget`. A host with a large service is held to the large sizes of preflight.\n\n"
         + table(["Group", "What it is", "Hosts", "Floor", "Weight", "Ceiling", "Size"], memory)
         + "\n## Connections\n\nMost that one host holds open unless it is set; the other side plans with it.\n\n"
@@ -184,7 +184,7 @@ def sizing_page(services: Mapping[str, Service]) -> str:
         + "".join(_settings(service) for service in services.values())
         + "\n## Kernel settings\n\nThe last column holds where services of one host contradict each other.\n\n"
         + table(["Key", "Value", "Wanted by", "Contested"], kernel)
-        + "\n## What a restart interrupts\n\n`plan` names it; [measured](decisions/plan.md) on rehearsal hosts.\n\n"
+        + "\n## What a restart interrupts\n\n`plan` names it; [measured](decisions/README.md#plan) on rehearsal hosts.\n\n"
         + table(["Service", "Unit", "Restart, host by host", "Restart of the only one", "Reload"], units)
         + "\n## Metrics worth watching\n\n"
         + table(["Service", "Metric", "Where", "What it tells"], metrics)

@@ -61,7 +61,7 @@ from ansible_collections.sitewright.platform.plugins.module_utils.redis_group im
 )
 from ansible_collections.sitewright.platform.plugins.module_utils.resp import RefusedError
 
-# Without writes until the clients know the new master; measured on rehearsal hosts, docs/decisions/redis.md.
+# Without writes until the clients know the new master; measured on rehearsal hosts, docs/decisions/README.md#redis.
 ABOUT_SECONDS = 6
 
 

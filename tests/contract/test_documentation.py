@@ -105,3 +105,20 @@ def all_check_names() -> set[str]:
     """First parts of the ids, as `verify` asks them."""
     services = {health.name for service in known_services().values() for health in service.health}
     return services | set(PARTS)
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    folders = [ROOT, *(path for path in (ROOT / "docs").rglob("*") if path.is_dir()), *(ROOT / "roles").glob("*")]
+    broken = []
+    for page in (page for folder in folders for page in sorted(folder.glob("*.md"))):
+        for target in re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", page.read_text()):
+            name, _, anchor = target.partition("#")
+            to = (page.parent / name).resolve() if name else page
+            if not to.exists() or (anchor and anchor not in _anchors(to)):
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []

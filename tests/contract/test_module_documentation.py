@@ -14,7 +14,7 @@ MODULES = sorted(path.stem for path in ROOT.glob("plugins/modules/[a-z]*.py"))
 # They never change anything.
 READERS = {"custom_certificates", "host_facts", "patroni_health", "redis_facts"}
 # Every host runs these, most of them in every stage: what they imported from the collection would be sent to each host
-# again by each stage (docs/decisions/collection.md).
+# again by each stage (docs/decisions/README.md#collection).
 EVERYWHERE = {"apt_sole_source", "config_files", "debian_packages", "host_certificates", "host_facts", "service_unit"}
 COMPARED = ("type", "elements", "default", "choices", "required", "aliases")
 
