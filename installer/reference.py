@@ -184,7 +184,8 @@ def sizing_page(services: Mapping[str, Service]) -> str:
         + "".join(_settings(service) for service in services.values())
         + "\n## Kernel settings\n\nThe last column holds where services of one host contradict each other.\n\n"
         + table(["Key", "Value", "Wanted by", "Contested"], kernel)
-        + "\n## What a restart interrupts\n\n`plan` names it; [measured](decisions/README.md#plan) on rehearsal hosts.\n\n"
+        + "\n## What a restart interrupts\n\n"
+        + "`plan` names it ([measured](decisions/README.md#plan) on rehearsal hosts).\n\n"
         + table(["Service", "Unit", "Restart, host by host", "Restart of the only one", "Reload"], units)
         + "\n## Metrics worth watching\n\n"
         + table(["Service", "Metric", "Where", "What it tells"], metrics)

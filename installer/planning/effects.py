@@ -1,6 +1,6 @@
 """What users notice when a unit restarts or reloads, from the files of the services.
 
-The seconds there are upper figures of measurements on rehearsal hosts (two shared cores): docs/decisions/README.md#plan says
+The seconds there are upper figures of measurements on rehearsal hosts (two shared cores): docs/decisions (plan) says
 which.
 """
 
