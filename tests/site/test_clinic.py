@@ -78,7 +78,7 @@ def test_sudo_that_asks_for_a_password_gets_the_right_one_and_no_second_guess(
     sudoers = operator.on("clinic1", "cat", "/etc/sudoers.d/sitewright")
     ask = "echo sitewright:c4nary-of-sudo | chpasswd; sed -i s/NOPASSWD:// /etc/sudoers.d/sitewright"
     operator.on("clinic1", "sh", "-c", ask)
-    site = ("--inventory", "clinic", "--rehearse", "--output", "json")
+    site = ("--inventory", operator.inventory, "--rehearse", "--output", "json")
     unasked = operator.verb("preflight", *site)
     assert unasked.returncode == 3
     (result,) = json.loads(unasked.stdout)["report"]["results"]
@@ -110,12 +110,12 @@ def test_a_newer_bundle_is_an_upgrade_plan_and_verify_say_so_and_install_explain
     look = ("find", "/etc", "/usr/sbin", "/var/lib/dpkg/status", "/srv", "-type", "f", "-printf", "%p %T@ %s\\n")
     before = operator.on("clinic1", *look)
 
-    planned = operator.verb("plan", "--inventory", "clinic", "--rehearse", *options)
+    planned = operator.verb("plan", "--inventory", operator.inventory, "--rehearse", *options)
     assert planned.returncode == 0, planned.stderr
     assert f"keepalived {old} -> {new}" in planned.stdout
     assert "redis-server" not in planned.stdout
 
-    verified = operator.verb("verify", "--inventory", "clinic", "--rehearse", "--bundle", str(newer))
+    verified = operator.verb("verify", "--inventory", operator.inventory, "--rehearse", "--bundle", str(newer))
     assert verified.returncode == 5, verified.stderr
     assert f"older than the bundle: keepalived {old} instead of {new}" in verified.stdout
     assert "makes it an upgrade" in verified.stdout
