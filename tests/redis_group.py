@@ -22,7 +22,7 @@ from installer.controller.paths import Paths
 from installer.pki import Wanted, ensure_authority
 
 PASSWORD = "a password of the test"
-START_SECONDS = 20
+START_SECONDS = 90
 _PACKAGES = ("redis-server", "redis-tools", "redis-sentinel")
 _ALL = "~* &* +@all"
 

@@ -16,6 +16,7 @@ TOY = ROOT / "tests" / "toy_service"
 NAME = "memcached"
 # What CONTRIBUTING tells to make.
 OWN = (
+    "examples/memcached.yml",
     f"roles/{NAME}/",
     f"molecule/{NAME}/",
     f"installer/services/{NAME}.py",
