@@ -21,7 +21,6 @@ import time
 from pathlib import Path
 from typing import Final
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
@@ -30,7 +29,9 @@ ROWS: Final = 48
 _SECONDS_AFTER: Final = 4.0
 _SHOWN_ROWS: Final = 30
 _CONTROL: Final = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
-_FONT_FACES: Final = re.compile(r"@font-face \{\{.*?\}\}", re.DOTALL)
+_FONT_FACES: Final = re.compile(r"@font-face \{.*?\}", re.DOTALL)
+# Where a checkout lies on a controller; where this one does is nobody's business.
+_CHECKOUT: Final = "/srv/sitewright"
 
 
 class Screen:
@@ -83,8 +84,8 @@ def svg(lines: list[str], title: str) -> str:
     """The lines as a picture of a terminal, without a font from elsewhere."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for line in lines:
-        console.print(Text.from_ansi(line), soft_wrap=True)
-    return console.export_svg(title=title, code_format=_FONT_FACES.sub("", CONSOLE_SVG_FORMAT))
+        console.print(Text.from_ansi(line.replace(str(Path.cwd()), _CHECKOUT)), soft_wrap=True)
+    return _FONT_FACES.sub("", console.export_svg(title=title))
 
 
 def record(command: list[str], words: str) -> list[str]:

@@ -59,7 +59,7 @@ def require_same_bundle(context: OperationContext, report: Report, summary: Summ
     everything = {host: _compare(context, host, answer) for host, answer in report.answers.items()}
     found = {host: compared for host, compared in everything.items() if _ours(context, report.answers[host])}
     _refuse_strangers(context, {host: everything[host] for host in everything if host not in found})
-    journal = Journal(context.state / "journal.jsonl")
+    journal = Journal.of(context.state)
     before = journal.last_done()
     if before is None and journal.last() is not None:
         return
@@ -93,7 +93,7 @@ def require_same_bundle(context: OperationContext, report: Report, summary: Summ
 
 def upgrade_notice(context: OperationContext) -> str:
     """For who plans to upgrade packages: that an install will not, when this is another bundle; else empty."""
-    before = Journal(context.state / "journal.jsonl").last_done()
+    before = Journal.of(context.state).last_done()
     bundle = inspect(context.bundle).describe()
     if before is None or before.begun_with.bundle.get("id") == bundle["id"]:
         return ""

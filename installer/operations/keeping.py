@@ -173,7 +173,7 @@ class Keeper:
         Raises:
             VerificationError: If it was not.
         """
-        if Journal(self.state / "journal.jsonl").last() is not None:
+        if Journal.of(self.state).last() is not None:
             return
         raise VerificationError(
             f"{self.site.name} was never installed from this controller: nothing can be verified",

@@ -92,7 +92,7 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     end_orphans(context.state / "runs", say=terminal.say)
     material = work.prepare()
     inputs = {**_site_inputs(context), **material.inputs, **stage_inputs(work.graph, root)}
-    journal = Journal(context.state / "journal.jsonl")
+    journal = Journal.of(context.state)
     request = context.request
     wanted = Wanted(kind=work.kind, inputs=inputs, command=request.command, start_over=request.start_over)
     unfinished = journal.unfinished()

@@ -33,6 +33,7 @@ _OLD_INPUTS: Final = {
     r"(stage \S+) \(.*\)": r"\1",
     r"playbooks/group_vars, plugins and tuning": "shared code",
 }
+_FILE: Final = "journal.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Use this file; it is made by the first record."""
         self.path = path
+
+    @classmethod
+    def of(cls, state: Path) -> Journal:
+        """The journal of the site (or rehearsal) with this state folder."""
+        return cls(state / _FILE)
 
     # Reading
 

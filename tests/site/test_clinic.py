@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from installer.controller.paths import Paths
+from installer.stages.journal import Journal
 from tests.bundle_workshop import make_newer_bundle
 from tests.site.conftest import ROOT, Operator, alone_with
 
@@ -128,7 +129,7 @@ def test_a_newer_bundle_is_an_upgrade_plan_and_verify_say_so_and_install_explain
     assert (row["services"], row["package"], row["installed"], row["bundle"]) == (["gateway"], "keepalived", old, new)
 
     # A controller that lost its journal says the same: the hosts know what they stand on.
-    journal = operator.state / "journal.jsonl"
+    journal = Journal.of(operator.state).path
     kept = journal.rename(operator.state / "journal.lost")
     code, result, said = operator.install(*options)
     kept.rename(journal)

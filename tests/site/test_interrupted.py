@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from installer.stages.journal import Journal
 from tests.site.conftest import ROOT, Operator, alone_with
 
 KILLS = int(os.environ.get("SITEWRIGHT_TEST_KILLS", "3"))
@@ -53,7 +54,7 @@ def test_killed_installations_end_in_the_verified_state(operator: Operator) -> N
 
 
 def test_a_resumed_installation_repeats_no_stage_that_was_done(operator: Operator) -> None:
-    lines = (operator.state / "journal.jsonl").read_text().splitlines()
+    lines = Journal.of(operator.state).path.read_text().splitlines()
     records = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
     first = next(record["operation"] for record in records if record["record"] == "operation begun")
     mine = [record for record in records if record.get("operation") == first]

@@ -130,7 +130,7 @@ class Bench:
     @property
     def journal(self) -> Journal:
         """The site's journal."""
-        return Journal(self.state / "journal.jsonl")
+        return Journal.of(self.state)
 
 
 def results(document: dict[str, Any]) -> dict[str, str]:

@@ -61,7 +61,7 @@ class Site:
     def done(self, bundle: str, *, finished: bool = True) -> None:
         """Put an install on record."""
         described = inspect(self.bundles[bundle]).describe()
-        journal = Journal(self.state / "journal.jsonl")
+        journal = Journal.of(self.state)
         operation = journal.begin(
             "install",
             {"bundle": Input(digest=described["id"], about=str(self.bundles[bundle]))},

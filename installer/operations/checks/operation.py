@@ -108,7 +108,7 @@ def subject_of(context: OperationContext) -> Iterator[Subject]:
 def _release_of(context: OperationContext) -> dict[str, str]:
     """What the hosts should say of themselves, as the journal has it of the operation that worked on them last."""
     known = {"site": context.site.name}
-    last = Journal(context.state / "journal.jsonl").last()
+    last = Journal.of(context.state).last()
     if last is not None and last.begun_with.release:
         known |= {"release": last.begun_with.release, "bundle": last.begun_with.bundle.get("id", "")}
     return known
@@ -137,7 +137,7 @@ def _tell(context: SiteContext, report: Report, *, kind: str) -> None:
     """The whole table, or the JSON object."""
     request = context.request
     summary = Summary(operation=request.verb, site=context.site.name, started=request.started)
-    if unfinished := notice(Journal(context.state / "journal.jsonl").unfinished()):
+    if unfinished := notice(Journal.of(context.state).unfinished()):
         context.terminal.say(unfinished)
     summary.result = "done" if report.ok else _FAILED
     summary.more = {"report": report.to_json()}

@@ -106,7 +106,7 @@ def _finish(
     context: OperationContext, graph: Graph, summary: Summary, changes: _Changes, error: InstallerError | None
 ) -> None:
     terminal = context.terminal
-    open_operation = notice(Journal(context.state / "journal.jsonl").unfinished())
+    open_operation = notice(Journal.of(context.state).unfinished())
     summary.more["unfinished_operation"] = open_operation
     made = _made(context, graph, summary, changes)
     page = write(made, context.state / "evidence") if made is not None else None

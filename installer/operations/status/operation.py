@@ -58,7 +58,7 @@ def status(context: SiteContext) -> None:
     summary = Summary(operation=VERB, site=context.site.name, started=context.request.started)
     with ThreadPoolExecutor(max_workers=max(1, len(context.ssh))) as pool:
         hosts = list(pool.map(lambda item: _ask(*item), context.ssh.items()))
-    journal = Journal(context.state / "journal.jsonl")
+    journal = Journal.of(context.state)
     last, unfinished = journal.last(), notice(journal.unfinished())
     if last is None:
         operation = "never installed from this controller"
