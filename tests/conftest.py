@@ -6,6 +6,8 @@ import sys
 from typing import Final
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from installer.controller.commands import Job, ensure_commands
 from installer.errors import ConfigurationError
@@ -33,24 +35,37 @@ _LONGEST_FIRST: Final = (
     "tests/gates/",
 )
 # Both work on this one site, and only one may at a time.
-_ONE_SITE: Final = frozenset({"test_hospital_a.py", "test_interrupted.py"})
+_ONE_SITE: Final = ("tests/site/test_hospital_a.py", "tests/site/test_interrupted.py")
+# Each of their parameters has hosts, or a program, of its own.
+_APART: Final = ("tests/roles/", "tests/gates/")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+class TogetherByHosts(LoadScopeScheduling):  # type: ignore[misc]  # published without types
+    """Gives one worker all tests that share hosts.
+
+    xdist's own `loadgroup` writes the group into the private half of a test's id, which pytest 9.2 no longer reads:
+    with it every test was a group of its own.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(_ONE_SITE):
+            return "hospital-a"
+        return nodeid if nodeid.startswith(_APART) else nodeid.split("::", 1)[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TogetherByHosts:
+    """Distribute tests over the workers by what they share."""
+    return TogetherByHosts(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file stay together, because they share hosts; scenarios and gates share nothing."""
-    for item in items:
-        parameters = getattr(item, "callspec", None)
-        group = "hospital-a" if item.path.name in _ONE_SITE else str(item.path)
-        if item.path.parent.name in {"roles", "gates"} and parameters is not None:
-            group = f"{item.path.parent.name} {parameters.id}"
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_turn)
+    """What takes longest begins first."""
+    items.sort(key=lambda item: _turn(item.nodeid))
 
 
-def _turn(item: pytest.Item) -> int:
-    name = str(item.path.relative_to(item.config.rootpath))
-    return next((turn for turn, prefix in enumerate(_LONGEST_FIRST) if name.startswith(prefix)), len(_LONGEST_FIRST))
+def _turn(nodeid: str) -> int:
+    return next((turn for turn, prefix in enumerate(_LONGEST_FIRST) if nodeid.startswith(prefix)), len(_LONGEST_FIRST))
 
 
 def _say(text: str) -> None:
