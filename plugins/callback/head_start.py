@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -64,6 +65,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible ships no typ
             if constants.DEFAULT_STRATEGY.startswith("mitogen"):
                 _let_the_kernel_place_workers()
                 _do_not_look_for_collections()
+                _compile_each_file_once()
 
 
 def _load_plugins() -> None:
@@ -135,3 +137,11 @@ def _do_not_look_for_collections() -> None:
     from ansible_mitogen import planner  # noqa: PLC0415 - not installed with the stock strategy
 
     planner._load_collections = lambda invocation: None  # noqa: ARG005 - called with it
+
+
+def _compile_each_file_once() -> None:
+    # Mitogen compiles a module and all that it imports to see what the host needs: `ansible.module_utils.basic` and
+    # what that imports once for each of our modules, 60 ms every time, while the module's first host waits.
+    from ansible_mitogen import module_finder  # noqa: PLC0415 - not installed with the stock strategy
+
+    module_finder.compile = functools.lru_cache(maxsize=None)(compile)
