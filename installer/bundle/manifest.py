@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from installer.errors import BundleError
 
 FORMAT: Final = 1
+_FIRST_RELEASE: Final = "0.1.0"
 MANIFEST_FILE: Final = "manifest.json"
 SIGNATURE_FILE: Final = "manifest.json.minisig"
 BUNDLE_KEY_FILE: Final = "keys/bundle.pub"
@@ -95,6 +96,11 @@ class Manifest(_Strict):
     def size(self) -> int:
         """Bytes of all files together."""
         return sum(entry.size for entry in self.files.values())
+
+    @property
+    def release_name(self) -> str:
+        """Release of Sitewright it belongs to, also when it was built before releases were written down."""
+        return self.release or _FIRST_RELEASE
 
     @property
     def identity(self) -> str:

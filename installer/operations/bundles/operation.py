@@ -108,7 +108,7 @@ def _tell(
     """What can be said of every bundle."""
     facts: dict[str, Any] = {
         "bundle": str(folder),
-        "release": manifest.release or "0.1",
+        "release": manifest.release_name,
         "id": manifest.identity,
         "debian": manifest.snapshot.date().isoformat(),
         "signed_with": manifest.bundle_key,

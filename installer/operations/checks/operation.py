@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from installer.bundle import inspect
+from installer.bundle.checkout import require_fit
+from installer.bundle.manifest import MANIFEST_FILE
 from installer.errors import InstallerError, PreflightError, VerificationError
 from installer.operations.context import opened_further
 from installer.operations.summary import Summary
@@ -119,7 +121,9 @@ def preflight_alone(context: SiteContext) -> None:
 
     Raises:
         PreflightError: If a host is not fit.
+        BundleError: If there is a bundle that does not go with this checkout.
     """
+    _require_fit(context)
     _tell(context, preflight(context), kind="preflight")
 
 
@@ -128,9 +132,17 @@ def verify_alone(context: SiteContext) -> None:
 
     Raises:
         VerificationError: If the site was never installed from here, or does not do what it must.
+        BundleError: If the bundle does not go with this checkout.
     """
+    _require_fit(context)
     with opened_further(context, "read") as operation:
         _tell(context, verify(operation), kind="evidence")
+
+
+def _require_fit(context: SiteContext) -> None:
+    """Refuse a bundle of another checkout; one that is not there yet is no matter, unless it was named."""
+    if context.request.bundle is not None or (context.bundle / MANIFEST_FILE).exists():
+        require_fit(context.bundle, inspect(context.bundle), context.paths.root, context.manifests)
 
 
 def _tell(context: SiteContext, report: Report, *, kind: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from installer.bundle.build import keys_folder
+from installer.bundle.checkout import require_fit
 from installer.bundle.trust import trusted_folder
 from installer.bundle.verify import verify
 from installer.operations.bundle_change import require_same_bundle
@@ -45,7 +46,7 @@ def bundle_material(context: OperationContext) -> Material:
     """The bundle to install from, verified.
 
     Raises:
-        BundleError: If it is not what its publisher signed; naming the file that is wrong.
+        BundleError: If it is not what its publisher signed, or another checkout's.
     """
     context.terminal.step(f"Checking the bundle {context.bundle}")
     manifest = verify_bundle(context)
@@ -55,17 +56,19 @@ def bundle_material(context: OperationContext) -> Material:
 
 
 def verify_bundle(context: OperationContext) -> Manifest:
-    """Refuse a bundle that is not what its publisher signed.
+    """Refuse a bundle that is not what its publisher signed, or does not go with this checkout.
 
     Raises:
-        BundleError: Naming the file that is wrong.
+        BundleError: Naming the file that is wrong, or what differs.
     """
-    return verify(
+    manifest = verify(
         context.bundle,
         trusted=trusted_folder(keys_folder(context.paths)),
         report=context.terminal.say,
         key=context.request.bundle_key,
     )
+    require_fit(context.bundle, manifest, context.paths.root, context.manifests)
+    return manifest
 
 
 def preflight(context: OperationContext, summary: Summary) -> None:

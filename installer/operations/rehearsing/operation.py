@@ -7,7 +7,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from installer.bundle import inspect
 from installer.bundle.build import build
+from installer.bundle.checkout import require_fit
 from installer.controller.commands import Job, ensure_commands
 from installer.controller.site_lock import site_lock
 from installer.errors import ConfigurationError
@@ -33,11 +35,13 @@ def prepare(request: Request, paths: Paths, terminal: Terminal, *, with_bundle: 
     Raises:
         InstallerError: If any of them cannot be had.
     """
-    site, _manifests = load(request, paths)
+    site, manifests = load(request, paths)
     with site_lock(paths.rehearsal(site.name), site=site.name, purpose="rehearse up"):
         pass  # refuse at once what would only be refused after minutes of preparation
     bundle = paths.bundle_or(request.bundle)
     lacking = with_bundle and not bundle.exists()
+    if with_bundle and not lacking:
+        require_fit(bundle, inspect(bundle), paths.root, manifests)
     terminal.step("Preparing the controller")
     ensure_commands([Job.SSH, Job.REHEARSAL, *([Job.BUNDLE] if lacking else [])], terminal.say)
     with ThreadPoolExecutor(max_workers=2) as pool:
