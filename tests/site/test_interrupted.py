@@ -17,6 +17,7 @@ from installer.stages.journal import Journal
 from tests.site.conftest import ROOT, Operator, alone_with
 
 KILLS = int(os.environ.get("SITEWRIGHT_TEST_KILLS", "3"))
+LONG_KILLS = 10
 LATEST_SECONDS = float(os.environ.get("SITEWRIGHT_TEST_KILL_SECONDS", "90"))
 
 
@@ -26,10 +27,11 @@ def operator(bundle: Path) -> Iterator[Operator]:
         yield operator
 
 
-def test_killed_installations_end_in_the_verified_state(operator: Operator) -> None:
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(LONG_KILLS, marks=pytest.mark.long)])
+def test_killed_installations_end_in_the_verified_state(operator: Operator, kills: int) -> None:
     seed = int(os.environ.get("SITEWRIGHT_TEST_SEED", str(random.SystemRandom().randrange(10**6))))
     dice = random.Random(seed)  # noqa: S311 - moments that can be repeated, no secret
-    moments = [dice.uniform(3, LATEST_SECONDS) for _ in range(KILLS)]
+    moments = [dice.uniform(3, LATEST_SECONDS) for _ in range(kills)]
     argv = operator.argv("--inventory", "hospital-a", "--rehearse", "--output", "json")
     log = ROOT / ".sitewright" / "killed-installations.log"
     killed = 0
