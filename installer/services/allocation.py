@@ -20,9 +20,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from installer.services.model import MemoryClaim
-
 SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryClaim:
+    """What a service wants of its host's memory.
+
+    Attributes:
+        floor_mb: Least it can work with.
+        weight: Its part of what the floors leave, in relation to its neighbours'; 0 for none.
+        ceiling_mb: Most it can use; None for any amount.
+    """
+
+    floor_mb: int
+    weight: int
+    ceiling_mb: int | None = None
+
+    @classmethod
+    def fixed(cls, size_mb: int) -> MemoryClaim:
+        """The same on every host, however large."""
+        return cls(floor_mb=size_mb, weight=0, ceiling_mb=size_mb)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer.services.model import GroupRule, MemoryClaim, Service
+from installer.services.allocation import MemoryClaim
+from installer.services.model import GroupRule, Service
 
 SERVICE: Final = Service(
     name="backup",

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from installer.services.allocation import MemoryClaim
 from installer.services.formulas import jvm, pools
 from installer.services.model import (
     Act,
     ConnectionClaim,
     HealthCheck,
     InstallStage,
-    MemoryClaim,
     Metric,
     Service,
     Situation,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer.services.model import Act, GroupRule, HealthCheck, InstallStage, MemoryClaim, Metric, Service, Unit
+from installer.services.allocation import MemoryClaim
+from installer.services.model import Act, GroupRule, HealthCheck, InstallStage, Metric, Service, Unit
 
 SERVICE: Final = Service(
     name="etcd",

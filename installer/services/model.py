@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from installer.report import CheckResult
-    from installer.services.allocation import Allocation
+    from installer.services.allocation import Allocation, MemoryClaim
     from installer.services.health.subject import Subject
 
     Check: TypeAlias = Callable[[Subject], list[CheckResult]]
@@ -30,26 +30,6 @@ class GroupRule:
     required: bool = True
     voters: bool = False
     at_most: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryClaim:
-    """What a service wants of its host's memory; see `installer.services.allocation`.
-
-    Attributes:
-        floor_mb: Least it can work with.
-        weight: Its part of what the floors leave, in relation to its neighbours'; 0 for none.
-        ceiling_mb: Most it can use; None for any amount.
-    """
-
-    floor_mb: int
-    weight: int
-    ceiling_mb: int | None = None
-
-    @classmethod
-    def fixed(cls, size_mb: int) -> MemoryClaim:
-        """The same on every host, however large."""
-        return cls(floor_mb=size_mb, weight=0, ceiling_mb=size_mb)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

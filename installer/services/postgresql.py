@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from installer.services import known_services
+from installer.services.allocation import MemoryClaim
 from installer.services.formulas import postgresql as formulas
 from installer.services.model import (
     Act,
     HealthCheck,
     InstallStage,
     KernelSetting,
-    MemoryClaim,
     Metric,
     Service,
     Situation,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from installer.services.allocation import MemoryClaim
 from installer.services.model import (
     UNNOTICED,
     Act,
     GroupRule,
     HealthCheck,
     InstallStage,
-    MemoryClaim,
     Metric,
     Service,
     Situation,

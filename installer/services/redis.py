@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from installer.services.allocation import MemoryClaim
 from installer.services.model import (
     Act,
     GroupRule,
     HealthCheck,
     InstallStage,
     KernelSetting,
-    MemoryClaim,
     Metric,
     Service,
     Situation,

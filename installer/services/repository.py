@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer.services.model import UNNOTICED, Act, GroupRule, InstallStage, MemoryClaim, Service, Unit
+from installer.services.allocation import MemoryClaim
+from installer.services.model import UNNOTICED, Act, GroupRule, InstallStage, Service, Unit
 
 SERVICE: Final = Service(
     name="repository",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from installer.services.allocation import SYSTEM
-from installer.services.model import ALL_HOSTS, UNNOTICED, MemoryClaim, Metric, Service, Unit
+from installer.services.allocation import SYSTEM, MemoryClaim
+from installer.services.model import ALL_HOSTS, UNNOTICED, Metric, Service, Unit
 
 SERVICE: Final = Service(
     name=SYSTEM,

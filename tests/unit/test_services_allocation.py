@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from installer.services import groups, known_services
-from installer.services.allocation import SYSTEM, allocate
+from installer.services.allocation import SYSTEM, MemoryClaim, allocate
 from installer.services.hosts import allocation, explain, kernel_settings, resolve
-from installer.services.model import KernelSetting, MemoryClaim, Service
+from installer.services.model import KernelSetting, Service
 
 GB = 1024
 SERVICE_HOST = ("etcd", "redis", "rabbitmq")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from installer.services.allocation import MemoryClaim
 from installer.services.model import (
     Act,
     GroupRule,
     HealthCheck,
     InstallStage,
-    MemoryClaim,
     Metric,
     Service,
     Situation,
