@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from installer.bundle import Manifest, build, inspect, verify
+from installer.bundle.additions import parse_additions
 from installer.bundle.build import keys_folder
 from installer.bundle.commands import Commands
 from installer.bundle.debian import HOST_BASE
@@ -65,10 +66,17 @@ class Workshop:
         """Keys this workshop's controller accepts."""
         return trusted_folder(keys_folder(self.paths))
 
-    def build(self, *, refresh: bool = False) -> Manifest:
-        """Build into the usual place."""
+    def build(self, *, refresh: bool = False, taken: tuple[str, ...] = ()) -> Manifest:
+        """Build into the usual place; `taken` as the option --from has it."""
         mirror = f"file:{self.base}/archive"
-        return build(self.paths, out=self.paths.bundle, report=self.lines.append, mirror=mirror, refresh=refresh)
+        return build(
+            self.paths,
+            out=self.paths.bundle,
+            report=self.lines.append,
+            mirror=mirror,
+            additions=parse_additions(taken),
+            refresh=refresh,
+        )
 
     def verify(self, *, key: Path | None = None) -> Manifest:
         """Verify what is in the usual place."""
@@ -106,7 +114,7 @@ def make_deb(folder: Path, name: str, **fields: str) -> Path:
     }
     text = "".join(f"{key}: {value}\n" for key, value in control.items())
     (tree / "DEBIAN/control").write_text(text, encoding="utf-8")
-    target = folder / f"{name}_2.0-3_all.deb"
+    target = folder / f"{name}_{control['Version'].partition(':')[2]}_all.deb"
     run("dpkg-deb", "--root-owner-group", "-Znone", "--build", str(tree), str(target))
     shutil.rmtree(tree)
     return target
@@ -156,11 +164,12 @@ def make_newer_bundle(bundle: Path, out: Path, *, package: str, paths: Paths) ->
 
 
 def sign_archive(archive: Path, date: str = ARCHIVE_DATE) -> None:
-    """Index and sign the miniature Debian archive."""
+    """Index and sign the miniature Debian archive: trixie, its updates, and every suite that has a pool of its own."""
     with gpg_home() as home:
         gpg = ["gpg", f"--homedir={home}", "--batch", "--quiet"]
         run(*gpg, "--import", f"{archive.parent}/archive-key.secret")
-        for suite in ("trixie", "trixie-updates"):
+        further = sorted(path.name.removeprefix("pool-") for path in archive.glob("pool-*"))
+        for suite in ("trixie", "trixie-updates", *further):
             dist = archive / "dists" / suite
             _index(archive, suite, date)
             run(*gpg, f"--output={dist}/InRelease", "--clearsign", f"{dist}/Release")
@@ -170,7 +179,8 @@ def _index(archive: Path, suite: str, date: str) -> None:
     dist = archive / "dists" / suite
     index = dist / "main/binary-amd64"
     index.mkdir(parents=True, exist_ok=True)
-    packages = run("apt-ftparchive", "packages", "pool", directory=archive) if suite == "trixie" else ""
+    pool = "pool" if suite == "trixie" else f"pool-{suite}"
+    packages = run("apt-ftparchive", "packages", pool, directory=archive) if (archive / pool).is_dir() else ""
     (index / "Packages").write_text(packages, encoding="utf-8")
     for name in ("Release", "InRelease"):
         (dist / name).unlink(missing_ok=True)  # or the new Release would list the old ones

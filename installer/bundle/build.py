@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from installer.bundle.additions import Addition
     from installer.controller.paths import Paths
 
 ARCHITECTURE: Final = "amd64"
@@ -76,6 +77,7 @@ def build(
     report: Callable[[str], None],
     mirror: str = "",
     security_mirror: str = "",
+    additions: tuple[Addition, ...] = (),
     refresh: bool = False,
     architecture: str = ARCHITECTURE,
 ) -> Manifest:
@@ -87,6 +89,7 @@ def build(
         report: Takes lines for the operator.
         mirror: Debian archive to use instead of the controller's own.
         security_mirror: Its security archive.
+        additions: Packages to take from further Debian suites.
         refresh: Ask Debian for newer packages even if a bundle of the same inputs is there.
         architecture: Debian architecture of the hosts.
 
@@ -98,7 +101,7 @@ def build(
     with _alone(paths.cache / "bundle.lock", report):
         keys = ensure_keys(keys_folder(paths), commands)
         remember_key(PublicKey.from_bytes(keys.bundle_public), trusted_folder(keys_folder(paths)))
-        inputs = read_inputs(paths, keys=keys, architecture=architecture)
+        inputs = read_inputs(paths, keys=keys, architecture=architecture, additions=additions)
         _finish_interrupted_swap(out)
         present = _present_bundle(out, inputs, paths, report)
         if present is not None and not refresh:
@@ -109,6 +112,7 @@ def build(
             mirror=read_debian_mirror(archive=mirror, security=security_mirror),
             architecture=architecture,
             commands=commands,
+            additions=additions,
         )
         ingredients = _gather(paths, inputs, apt, commands, report)
         if present is not None and present.suites == ingredients.suites:
@@ -153,6 +157,8 @@ def _fetch_debian(
     apt: PrivateApt, inputs: BuildInputs, report: Callable[[str], None]
 ) -> tuple[dict[str, datetime], list[DebFile]]:
     report(f"solving and downloading {len(inputs.debian_packages)} Debian packages with all they need")
+    for addition in inputs.additions:
+        report(f"of {addition.suite}: {', '.join(addition.packages)}, and nothing else")
     suites = apt.update()
     debs = apt.download(inputs.debian_packages)
     report(f"{len(debs)} Debian packages are here")
@@ -200,6 +206,7 @@ def _assemble(
         inputs=inputs.digest,
         snapshot=ingredients.snapshot,
         suites=ingredients.suites,
+        additions={addition.suite: list(addition.packages) for addition in inputs.additions},
         architecture=architecture,
         python=python_tag(),
         archive_key=keys.archive_fingerprint,

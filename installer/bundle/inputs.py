@@ -16,6 +16,7 @@ from installer.errors import BundleError
 from installer.manifests import load_manifests
 
 if TYPE_CHECKING:
+    from installer.bundle.additions import Addition
     from installer.bundle.keys import SigningKeys
     from installer.controller.paths import Paths
 
@@ -29,17 +30,21 @@ class BuildInputs:
     Attributes:
         debian_packages: Packages the roles and payloads ask for.
         payloads: What is built here.
+        additions: Packages that are taken from further Debian suites.
         release: Release of Sitewright the bundle belongs to.
         digest: One hash of all inputs.
     """
 
     debian_packages: tuple[str, ...]
     payloads: tuple[Payload, ...]
+    additions: tuple[Addition, ...]
     release: str
     digest: str
 
 
-def read_inputs(paths: Paths, *, keys: SigningKeys, architecture: str) -> BuildInputs:
+def read_inputs(
+    paths: Paths, *, keys: SigningKeys, architecture: str, additions: tuple[Addition, ...] = ()
+) -> BuildInputs:
     """Collect the inputs from the checkout and the controller's state.
 
     Raises:
@@ -54,13 +59,16 @@ def read_inputs(paths: Paths, *, keys: SigningKeys, architecture: str) -> BuildI
         "builder": _hash_folder(_OWN_SOURCE),
         "architecture": architecture,
         "packages": debian,
+        "additions": [str(addition) for addition in additions],
         "payloads": sorted(payload.file_name for payload in payloads),
         "lock": hashlib.sha256((paths.root / LOCK_FILE).read_bytes()).hexdigest(),
         "python": python_tag(),
         "keys": [keys.archive_fingerprint, keys.bundle_id],
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return BuildInputs(debian_packages=tuple(debian), payloads=payloads, release=release, digest=digest)
+    return BuildInputs(
+        debian_packages=tuple(debian), payloads=payloads, additions=additions, release=release, digest=digest
+    )
 
 
 def _hash_folder(folder: Path) -> str:

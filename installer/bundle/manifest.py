@@ -61,6 +61,7 @@ class Manifest(_Strict):
         inputs: Hash of what the bundle was built from.
         snapshot: Newest date of the Debian suites used: the state of Debian this bundle holds.
         suites: Date of each Debian suite used.
+        additions: Packages that came from a further suite because they were named, by suite.
         architecture: Debian architecture of the hosts.
         python: Tag of the Python the wheels are for.
         archive_key: Fingerprint of the key that signs the apt repository.
@@ -75,6 +76,7 @@ class Manifest(_Strict):
     inputs: Sha256
     snapshot: AwareDatetime
     suites: dict[str, AwareDatetime]
+    additions: dict[str, list[str]] = {}
     architecture: str
     python: str
     archive_key: str
@@ -114,7 +116,15 @@ class Manifest(_Strict):
 
     def describe(self) -> dict[str, str]:
         """What the journal, the hosts and the evidence say of it."""
-        return {"id": self.identity, "release": self.release, "debian": self.snapshot.date().isoformat()}
+        said = {"id": self.identity, "release": self.release, "debian": self.snapshot.date().isoformat()}
+        if self.additions:
+            said["additions"] = self.described_additions
+        return said
+
+    @property
+    def described_additions(self) -> str:
+        """What came from further suites, in one line."""
+        return "; ".join(f"{suite}: {', '.join(packages)}" for suite, packages in self.additions.items())
 
 
 def parse_manifest(data: bytes, source: Path) -> Manifest:

@@ -49,13 +49,18 @@ class DebianMirror:
     keyring: Path
     apt_options: tuple[str, ...]
 
-    def sources(self) -> str:
-        """The `sources.list` text for Debian 13 main, its updates and its security fixes."""
+    def sources(self, further: Iterable[str] = ()) -> str:
+        """The `sources.list` text for Debian 13 main, its updates and its security fixes.
+
+        Args:
+            further: Names of more suites of the main archive.
+        """
         option = f"[signed-by={self.keyring}]"
         lines = [
             f"deb {option} {self.archive} {SUITE} main",
             f"deb {option} {self.archive} {SUITE}-updates main",
         ]
+        lines += [f"deb {option} {self.archive} {suite} main" for suite in further]
         if self.security:
             lines.append(f"deb {option} {self.security} {SUITE}-security main")
         return "".join(f"{line}\n" for line in lines)

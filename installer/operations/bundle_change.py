@@ -129,7 +129,8 @@ def _name(bundle: Mapping[str, str]) -> str:
     if not bundle.get("id"):
         return "another bundle"
     release = f" of release {bundle['release']}" if bundle.get("release") else ""
-    debian = f" (Debian of {bundle['debian']})" if bundle.get("debian") else ""
+    more = f" and {bundle['additions']}" if bundle.get("additions") else ""
+    debian = f" (Debian of {bundle['debian']}{more})" if bundle.get("debian") else ""
     return f"bundle {bundle['id'][:8]}{release}{debian}"
 
 

@@ -21,10 +21,19 @@ def bundle_command() -> None:
 @click.option("--out", type=PATH, metavar="DIR", help="Folder of the bundle, if not the usual one.")
 @mirror_option
 @click.option("--security-mirror", default="", metavar="URL", help="Security archive that goes with --mirror.")
+@click.option(
+    "--from",
+    "taken",
+    multiple=True,
+    metavar="SUITE:PACKAGE[,PACKAGE...]",
+    help="Take these packages from a further suite of Debian 13, as trixie-backports:curl; nothing else of it.",
+)
 @click.option("--refresh", is_flag=True, help="Ask Debian for newer packages even if nothing else changed.")
 @output_option
 @click.pass_obj
-def bundle_build(program: Program, out: Path | None, mirror: str, security_mirror: str, *, refresh: bool) -> None:
+def bundle_build(
+    program: Program, out: Path | None, mirror: str, security_mirror: str, taken: tuple[str, ...], *, refresh: bool
+) -> None:
     """Build a bundle on a machine that reaches the package archives."""
     from installer.operations.bundles.operation import build
 
@@ -34,6 +43,7 @@ def bundle_build(program: Program, out: Path | None, mirror: str, security_mirro
         out=out,
         mirror=mirror,
         security_mirror=security_mirror,
+        taken=taken,
         refresh=refresh,
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from installer.bundle import diff as compare
 from installer.bundle import inspect as inspect_bundle
+from installer.bundle.additions import parse_additions
 from installer.bundle.build import build as build_bundle
 from installer.bundle.build import keys_folder
 from installer.bundle.trust import trusted_folder
@@ -14,6 +15,7 @@ from installer.bundle.verify import verify as verify_bundle
 from installer.controller.commands import Job, ensure_commands
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from installer.bundle import Manifest
@@ -22,7 +24,14 @@ if TYPE_CHECKING:
 
 
 def build(
-    paths: Paths, terminal: Terminal, *, out: Path | None, mirror: str, security_mirror: str, refresh: bool
+    paths: Paths,
+    terminal: Terminal,
+    *,
+    out: Path | None,
+    mirror: str,
+    security_mirror: str,
+    taken: Sequence[str],
+    refresh: bool,
 ) -> None:
     """Build a bundle on a connected machine.
 
@@ -31,6 +40,7 @@ def build(
     """
     started = time.time()
     folder = paths.bundle_or(out)
+    additions = parse_additions(taken)
     ensure_commands([Job.BUNDLE], terminal.say)
     manifest = build_bundle(
         paths,
@@ -38,6 +48,7 @@ def build(
         report=terminal.say,
         mirror=mirror,
         security_mirror=security_mirror,
+        additions=additions,
         refresh=refresh,
     )
     _tell(terminal, "bundle build", folder, manifest, started)
@@ -61,9 +72,10 @@ def inspect(paths: Paths, terminal: Terminal, *, bundle: Path | None) -> None:
     folder = paths.bundle_or(bundle)
     manifest = inspect_bundle(folder)
     if terminal.output == "text":
+        suites = {package: f" {suite}" for suite, packages in manifest.additions.items() for package in packages}
         terminal.table(
             ("package", "version", "from"),
-            [(entry.name, entry.version, entry.origin) for entry in manifest.packages],
+            [(entry.name, entry.version, entry.origin + suites.get(entry.name, "")) for entry in manifest.packages],
         )
         terminal.table(("wheel", "version"), [(entry.name, entry.version) for entry in manifest.wheels])
     _tell(terminal, "bundle inspect", folder, manifest, started, whole=True)
@@ -111,6 +123,8 @@ def _tell(
         "release": manifest.release_name,
         "id": manifest.identity,
         "debian": manifest.snapshot.date().isoformat(),
+        **({"also_from": manifest.described_additions} if manifest.additions else {}),
+        "python": manifest.python,
         "signed_with": manifest.bundle_key,
         "packages": len(manifest.packages),
         "wheels": len(manifest.wheels),
