@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from installer.checks.preflight.catalog import CHECKS
+from installer.checks.verify import catalog as verification
 from installer.manifests import ALL_HOSTS, load_manifests
-from installer.preflight.catalog import CHECKS
 from installer.services import known_services
 from installer.services.hosts import explain
 from installer.site.relations import read_relations
@@ -16,7 +17,6 @@ from installer.site.role_variables import read_role_variables
 from installer.site.shared import wired_variables
 from installer.stages.graph import plays
 from installer.stages.install import INSTALL
-from installer.verify import catalog as verification
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

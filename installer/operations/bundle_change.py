@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from installer.bundle import inspect
+from installer.checks.verify.release import parse
 from installer.errors import ConfigurationError
 from installer.manifests.versions import compare_host, installed_packages
 from installer.stages.journal import Journal
-from installer.verify.release import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

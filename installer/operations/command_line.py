@@ -205,13 +205,13 @@ def _enter(
     require_inventory(given)
     request = program.request(verb, given)
     if request.rehearse and not os.environ.get(INSIDE_VARIABLE):
-        from installer.operations.rehearsing import operation as rehearsing
+        from installer.operations import rehearsed
 
         if prepares_hosts:
-            rehearsal = rehearsing.prepare(request, program.paths, program.terminal, with_bundle=prepares_bundle)
+            rehearsal = rehearsed.prepare(request, program.paths, program.terminal, with_bundle=prepares_bundle)
         else:
-            rehearsal = rehearsing.find_for(request, program.paths)
-        rehearsing.enter(rehearsal, request)
+            rehearsal = rehearsed.find_for(request, program.paths)
+        rehearsed.enter(rehearsal, request)
     return program, request
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from installer.bundle import inspect
 from installer.bundle.closure import carried_packages
+from installer.checks.preflight import CHECKS
 from installer.controller.logins import close_logins, sockets_folder
 from installer.controller.release import read_release
 from installer.errors import BundleError
@@ -18,7 +19,6 @@ from installer.manifests import load_manifests
 from installer.operations.keeping import Keeper
 from installer.pki import Wanted, certificates_wanted, read_custom
 from installer.playbooks.runner import Runner, RunnerSettings, mitogen_available
-from installer.preflight import CHECKS
 from installer.rehearsal.access import ssh_argv
 from installer.rehearsal.lifecycle import find
 from installer.site import load_site, runtime

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from installer import reference
+from installer.checks.preflight import CHECKS
+from installer.checks.verify import PARTS
+from installer.checks.verify import catalog as verification
 from installer.manifests import load_manifests
-from installer.preflight import CHECKS
 from installer.services import known_services
 from installer.site import load_site
-from installer.verify import PARTS
-from installer.verify import catalog as verification
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "inventories").rglob("*.yml"))]
@@ -88,7 +88,7 @@ def test_documentation_and_inventory_both_show_a_waiver() -> None:
 
 def test_every_check_of_a_verification_is_in_its_catalog_and_in_the_documentation() -> None:
     sources = [
-        *(set((ROOT / "installer" / "verify").glob("*.py")) - {Path(verification.__file__)}),
+        *(set((ROOT / "installer" / "checks" / "verify").glob("*.py")) - {Path(verification.__file__)}),
         *(ROOT / "installer" / "services" / "health").glob("*.py"),
     ]
     identifier = rf'"((?:{"|".join(all_check_names())})\.[a-z_]+)"'

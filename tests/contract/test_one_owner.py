@@ -26,18 +26,18 @@ import psycopg
 import pytest
 import yaml
 
-from installer import preflight
+from installer.checks import preflight
+from installer.checks.preflight import network
+from installer.checks.verify import health_checks
 from installer.documents import Source
 from installer.manifests import ALL_HOSTS, load_manifests, roles_of
 from installer.manifests.shared import agreed_variables, host_variables, listeners_of
 from installer.pki import ensure_authority, issue_client
-from installer.preflight import network
 from installer.services.health.subject import Subject
 from installer.site import Setting, Site, load_site, runtime
 from installer.site.role_variables import Option, read_role_variables
 from installer.site.shared import resolve_shared, wired_variables
 from installer.vault import catalog
-from installer.verify import health_checks
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 WIRING_FOLDER: Final = ROOT / "playbooks" / "group_vars" / "all"

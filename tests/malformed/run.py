@@ -17,9 +17,9 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
+from installer.checks.preflight.catalog import CHECKS
 from installer.documents import DocumentError
 from installer.manifests import load_manifests
-from installer.preflight.catalog import CHECKS
 from installer.site import load_site
 from tests.malformed import ROOT, Case, connections, copy, files, settings
 

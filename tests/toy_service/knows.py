@@ -8,8 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from installer import verify
 from installer.bundle.inputs import read_inputs
+from installer.checks import verify
 from installer.controller.paths import Paths
 from installer.manifests import load_manifests
 from installer.manifests.shared import listeners_of

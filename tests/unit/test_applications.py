@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from installer.applications import load_applications
+from installer.checks.verify.process import value_of
 from installer.documents import DocumentError
 from installer.manifests.requirements import payloads_on
-from installer.verify.process import value_of
 from plugins.filter import applications as filters
 
 ROOT = Path(__file__).resolve().parents[2]

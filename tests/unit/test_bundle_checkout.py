@@ -17,10 +17,10 @@ from installer.bundle.checkout import require_fit
 from installer.console.terminal import Terminal
 from installer.errors import BundleError
 from installer.manifests import load_manifests
+from installer.operations import rehearsed
 from installer.operations.bundles import operation as bundles
 from installer.operations.checks import operation as checks
 from installer.operations.install import operation as install
-from installer.operations.rehearsing import operation as rehearsing
 from tests.bundle_workshop import Workshop, make_workshop
 
 
@@ -108,7 +108,7 @@ def _install_and_plan(context: Any) -> None:
 
 
 def _rehearsal(context: Any) -> None:
-    rehearsing.prepare(context.request, context.paths, context.terminal, with_bundle=True)
+    rehearsed.prepare(context.request, context.paths, context.terminal, with_bundle=True)
 
 
 @pytest.mark.parametrize("verb", [_install_and_plan, checks.preflight_alone, checks.verify_alone, _rehearsal])
@@ -117,7 +117,7 @@ def test_every_verb_that_has_a_bundle_refuses_it_first(
 ) -> None:
     another_release(workshop)
     manifests = load_manifests(workshop.paths.root)
-    monkeypatch.setattr(rehearsing, "load", lambda _request, _paths: (SimpleNamespace(name="bench"), manifests))
+    monkeypatch.setattr(rehearsed, "load", lambda _request, _paths: (SimpleNamespace(name="bench"), manifests))
     context = SimpleNamespace(
         bundle=workshop.paths.bundle,
         paths=workshop.paths,

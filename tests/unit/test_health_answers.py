@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import urllib3
 
+from installer.checks.verify import listeners, release
 from installer.manifests import load_manifests
 from installer.pki import ensure_authority, issue_client
 from installer.report import CheckResult, passed_if
@@ -18,7 +19,6 @@ from installer.services import known_services
 from installer.services.health.answers import in_words, of_each
 from installer.services.health.subject import Host, Subject
 from installer.site import load_site
-from installer.verify import listeners, release
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = [service for service in known_services().values() if service.health]

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
+from installer.checks.preflight import CHECKS
 from installer.console.terminal import Terminal
 from installer.errors import VerificationError
 from installer.manifests import load_manifests
 from installer.operations.keeping import AUTHORITY_FOLDER, Keeper
 from installer.operations.request import Request
 from installer.pki import open_authority
-from installer.preflight import CHECKS
 from installer.site import load_site, runtime
 from installer.vault import become_variables, catalog
 from installer.vault.vault import encrypt

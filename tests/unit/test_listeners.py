@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from installer.checks.verify import listeners
 from installer.manifests import load_manifests
 from installer.report import CheckResult
 from installer.services.health.subject import Subject
 from installer.site import load_site
-from installer.verify import listeners
 
 ROOT = Path(__file__).resolve().parents[2]
 

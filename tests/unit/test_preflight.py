@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from installer import preflight
+from installer.checks import preflight
+from installer.checks.preflight import hosts, network
+from installer.checks.preflight.catalog import CHECKS
+from installer.checks.preflight.evaluate import Expectation, evaluate
+from installer.checks.preflight.thresholds import threshold
 from installer.manifests import load_manifests
-from installer.preflight import hosts, network
-from installer.preflight.catalog import CHECKS
-from installer.preflight.evaluate import Expectation, evaluate
-from installer.preflight.thresholds import threshold
 from installer.report import CheckResult, Verdict
 
 if TYPE_CHECKING:

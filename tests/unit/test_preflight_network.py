@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from installer.preflight import hosts, network
-from installer.preflight import probe as on_host
+from installer.checks.preflight import hosts, network
+from installer.checks.preflight import probe as on_host
 from installer.report import CheckResult, Report, page
 
 if TYPE_CHECKING:

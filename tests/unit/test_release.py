@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from installer.checks.verify import release as on_hosts
 from installer.controller.release import Release, read_release, read_version
 from installer.report import Verdict
-from installer.verify import release as on_hosts
 
 ROOT = Path(__file__).resolve().parents[2]
 

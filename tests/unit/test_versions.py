@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from installer.checks.verify.packages import judge
 from installer.manifests.versions import Comparison, compare, installed_packages, is_older
 from installer.report import Verdict
-from installer.verify.packages import judge
 
 CARRIED = {
     "base": {"libc6": "2.41-12", "curl": "8.14.1-2"},

@@ -25,7 +25,7 @@ def rehearse_command() -> None:
 @click.pass_obj
 def rehearse_up(program: Program, inventory: str, mirror: str) -> None:
     """Boot the site's hosts in a network without a way out."""
-    from installer.operations.rehearsing.operation import prepare
+    from installer.operations.rehearsed import prepare
 
     require_inventory({"inventory": inventory})
     request = program.request("rehearse up", {"inventory": inventory, "rehearse": True, "mirror": mirror})

@@ -1,23 +1,13 @@
-"""Throwaway hosts: bring them up, work on them, look at them, remove them."""
+"""Throwaway hosts: work on them, look at them, remove them."""
 
 from __future__ import annotations
 
-import os
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from installer.bundle import inspect
-from installer.bundle.build import build
-from installer.bundle.checkout import require_fit
-from installer.controller.commands import Job, ensure_commands
-from installer.controller.site_lock import site_lock
 from installer.errors import ConfigurationError
 from installer.operations.context import load
-from installer.operations.request import INSIDE_VARIABLE, STARTED_VARIABLE
 from installer.rehearsal.access import exec_on, run_inside
-from installer.rehearsal.lifecycle import down, find, list_rehearsals, up
-from installer.rehearsal.model import RehearsalSpec
+from installer.rehearsal.lifecycle import down, find, list_rehearsals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,70 +16,6 @@ if TYPE_CHECKING:
     from installer.controller.paths import Paths
     from installer.operations.request import Request
     from installer.rehearsal.model import Rehearsal
-    from installer.site import Site
-
-
-def prepare(request: Request, paths: Paths, terminal: Terminal, *, with_bundle: bool) -> Rehearsal:
-    """Have the controller's programs, a bundle and the site's throwaway hosts ready.
-
-    Raises:
-        InstallerError: If any of them cannot be had.
-    """
-    site, manifests = load(request, paths)
-    with site_lock(paths.rehearsal(site.name), site=site.name, purpose="rehearse up"):
-        pass  # refuse at once what would only be refused after minutes of preparation
-    bundle = paths.bundle_or(request.bundle)
-    lacking = with_bundle and not bundle.exists()
-    if with_bundle and not lacking:
-        require_fit(bundle, inspect(bundle), paths.root, manifests)
-    terminal.step("Preparing the controller")
-    ensure_commands([Job.SSH, Job.REHEARSAL, *([Job.BUNDLE] if lacking else [])], terminal.say)
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        if lacking:
-            terminal.step(f"Building the bundle {bundle}")
-        building = pool.submit(_build, request, paths, terminal) if lacking else None
-        terminal.step(f"Bringing up {len(site.hosts)} throwaway host(s) of {site.name}")
-        rehearsal = up(spec_of(site), paths, terminal.say, mirror=request.mirror)
-        if building is not None:
-            building.result()
-    return rehearsal
-
-
-def find_for(request: Request, paths: Paths) -> Rehearsal:
-    """The rehearsal of the site that was asked for.
-
-    Raises:
-        ConfigurationError: If there is none.
-    """
-    site, _manifests = load(request, paths)
-    return find(site.name, paths)
-
-
-def _build(request: Request, paths: Paths, terminal: Terminal) -> None:
-    build(paths, out=paths.bundle_or(request.bundle), report=terminal.say, mirror=request.mirror)
-
-
-def enter(rehearsal: Rehearsal, request: Request) -> None:
-    """Go on as the same program inside the rehearsal's network; never returns."""
-    command = [*rehearsal.enter_argv(), sys.executable, "-P", "-m", "installer", *request.arguments]
-    environment = {
-        **os.environ,
-        INSIDE_VARIABLE: rehearsal.namespace,
-        STARTED_VARIABLE: str(request.started),
-    }
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execvpe(command[0], command, environment)  # noqa: S606 - without a shell, and on purpose: same process, other network
-
-
-def spec_of(site: Site) -> RehearsalSpec:
-    """The part of a site that throwaway hosts are made of."""
-    return RehearsalSpec(
-        site=site.name,
-        network=str(site.network),
-        hosts={name: str(host.address) for name, host in site.hosts.items()},
-        virtual_ip=str(site.virtual_ip),
-    )
 
 
 def bring_down(inventory: str, request: Request, paths: Paths, terminal: Terminal) -> str:
@@ -129,7 +55,6 @@ def run(inventory: str, request: Request, paths: Paths, command: Sequence[str]) 
 
 
 def _find(inventory: str, request: Request, paths: Paths) -> Rehearsal:
-
     return find(_site_name(inventory, request, paths), paths)
 
 

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
+from installer.checks.verify import ask, health_checks
 from installer.errors import VerificationError
 from installer.operations.checks.operation import subject_of
 from installer.operations.context import opened_further
 from installer.operations.summary import Summary
 from installer.stages.journal import Journal
 from installer.stages.kinds import describe, notice
-from installer.verify import ask, health_checks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from installer.checks.preflight import hosts, network
+from installer.checks.preflight.catalog import CHECKS, SIZES
+from installer.checks.preflight.evaluate import Expectation, evaluate
 from installer.manifests.shared import data_directories_of, fsync_directories_of
-from installer.preflight import hosts, network
-from installer.preflight.catalog import CHECKS, SIZES
-from installer.preflight.evaluate import Expectation, evaluate
 from installer.report import CheckResult, Report, Verdict
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from installer.checks.preflight import hosts, thresholds
+from installer.checks.preflight.probe import USUAL_MTU_BYTES
 from installer.manifests import ALL_HOSTS, CONTROLLER
 from installer.manifests.shared import listeners_of
-from installer.preflight import hosts, thresholds
-from installer.preflight.probe import USUAL_MTU_BYTES
 from installer.report import CheckResult, listed, passed_if
 
 if TYPE_CHECKING:

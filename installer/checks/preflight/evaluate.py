@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from installer.preflight import thresholds
+from installer.checks.preflight import thresholds
 from installer.report import CheckResult, listed, passed_if
 from installer.services.hosts import allocation
 
