@@ -65,10 +65,7 @@ def carried_by_role(
         BundleError: If the bundle has no index of its packages.
     """
     index = _read(bundle, manifest.architecture)
-    providers: dict[str, set[str]] = {}
-    for package in index.values():
-        for name in package.provides:
-            providers.setdefault(name, set()).add(package.name)
+    providers = _providers(index)
     debian = {package.name for package in index.values() if package.is_debians_own} | set(HOST_BASE)
     common = {package for role in everywhere for package in roles.get(role, ())}
     base = _closure(debian | common, index, providers)
@@ -77,6 +74,53 @@ def carried_by_role(
         if role not in everywhere:
             found[role] = (_closure(packages, index, providers) - base) | (set(packages) & index.keys())
     return {role: {name: index[name].version for name in sorted(names)} for role, names in sorted(found.items())}
+
+
+def newly_needed(
+    bundle: Path, manifest: Manifest, *, installed: Collection[str], changing: Iterable[str]
+) -> dict[str, dict[str, str]]:
+    """What packages need in the bundle's versions that a host does not have yet; apt brings it along.
+
+    Args:
+        bundle: The bundle's folder.
+        manifest: Its manifest.
+        installed: Names of what the host has.
+        changing: Names of what comes in the bundle's version; what two of them need is charged to the first.
+
+    Returns:
+        For each of these that needs something new, its names with the bundle's versions.
+
+    Raises:
+        BundleError: If the bundle has no index of its packages.
+    """
+    index = _read(bundle, manifest.architecture)
+    providers = _providers(index)
+    present = set(installed)
+    present |= {name for package in installed if package in index for name in index[package].provides}
+    found: dict[str, dict[str, str]] = {}
+    for package in changing:
+        waiting = [package]
+        while waiting:
+            for alternatives in index[waiting[0]].needs if waiting[0] in index else ():
+                if not alternatives or present.intersection(alternatives):
+                    continue
+                named = (name for each in alternatives for name in (each, *sorted(providers.get(each, ()))))
+                chosen = next((name for name in named if name in index), None)
+                if chosen is not None:
+                    present |= {chosen, *index[chosen].provides}
+                    found.setdefault(package, {})[chosen] = index[chosen].version
+                    waiting.append(chosen)
+            del waiting[0]
+    return found
+
+
+def _providers(index: Mapping[str, _Package]) -> dict[str, set[str]]:
+    """For each name that packages provide, who does."""
+    found: dict[str, set[str]] = {}
+    for package in index.values():
+        for name in package.provides:
+            found.setdefault(name, set()).add(package.name)
+    return found
 
 
 def _closure(names: Iterable[str], index: Mapping[str, _Package], providers: Mapping[str, Collection[str]]) -> set[str]:

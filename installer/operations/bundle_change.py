@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from installer.bundle import inspect
+from installer.bundle.closure import newly_needed
 from installer.checks.verify.release import parse
 from installer.errors import ConfigurationError
-from installer.manifests.versions import compare_host, installed_packages
+from installer.manifests.versions import Change, compare_host, installed_packages
 from installer.stages.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from installer.manifests.versions import Change, Comparison
+    from installer.manifests.versions import Comparison
     from installer.operations.context import OperationContext
     from installer.operations.summary import Summary
     from installer.report import Report
@@ -64,6 +65,7 @@ def require_same_bundle(context: OperationContext, report: Report, summary: Summ
     if before is None and journal.last() is not None:
         return
     older = _rows({host: found[host].older for host in found})
+    new = _rows({host: _new(context, report.answers[host], found[host]) for host in found})
     newer = _rows({host: found[host].newer for host in found})
     ahead = _rows({host: found[host].ahead for host in found})
     for row in ahead:
@@ -76,8 +78,8 @@ def require_same_bundle(context: OperationContext, report: Report, summary: Summ
         for row in newer:
             context.terminal.say(_stays(row))
         return
-    context.terminal.table(_COLUMNS, [row.cells for row in (*older, *newer)])
-    summary.more["other_bundle"] = {"upgraded": _plain(older), "downgraded": _plain(newer)}
+    context.terminal.table(_COLUMNS, [row.cells for row in (*older, *new, *newer)])
+    summary.more["other_bundle"] = {"upgraded": _plain(older), "new": _plain(new), "downgraded": _plain(newer)}
     parts = [f"an upgrade of {len(older)}"] * bool(older) + [f"a downgrade of {len(newer)}"] * bool(newer)
     hosts = {host for row in (*older, *newer) for host in row.hosts}
     ids = {_installed_bundle(report.answers[host], before) for host in others}
@@ -151,8 +153,29 @@ def _installed_bundle(answer: Mapping[str, Any], before: Operation | None) -> st
 
 
 def _compare(context: OperationContext, host: str, answer: Mapping[str, Any]) -> Comparison:
-    installed = installed_packages(answer.get("packages", "").splitlines())
+    installed = _installed(answer)
     return compare_host(context.site.resolved(), host, installed, manifests=context.manifests, carried=context.carried)
+
+
+def _new(context: OperationContext, answer: Mapping[str, Any], found: Comparison) -> list[Change]:
+    """What the newer packages of a host need that is not there yet, charged to the services of who needs it."""
+    if not found.older:
+        return []
+    needed = newly_needed(
+        context.bundle,
+        inspect(context.bundle),
+        installed=_installed(answer),
+        changing=[change.package for change in found.older],
+    )
+    return [
+        Change(package=name, installed="-", carried=version, roles=change.roles)
+        for change in found.older
+        for name, version in needed.get(change.package, {}).items()
+    ]
+
+
+def _installed(answer: Mapping[str, Any]) -> dict[str, str]:
+    return installed_packages(answer.get("packages", "").splitlines())
 
 
 def _rows(found: Mapping[str, Sequence[Change]]) -> list[Row]:

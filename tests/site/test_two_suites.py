@@ -41,11 +41,11 @@ def newer(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def moved(operator: Operator, bundle: Path, newer: Path) -> list[dict[str, Any]]:
-    """The packages of both that are newer in one."""
+def moved(operator: Operator, bundle: Path, newer: Path, *, new: bool = False) -> list[dict[str, Any]]:
+    """The packages that are newer in one bundle, or new there."""
     compared = operator.verb("bundle", "diff", str(bundle), str(newer), "--output", "json")
     changes: list[dict[str, Any]] = json.loads(compared.stdout)["changes"]
-    return [change for change in changes if change["before"] and change["after"]]
+    return [change for change in changes if change["after"] and bool(change["before"]) is not new]
 
 
 def test_a_site_of_debian_13_alone_is_told_what_would_be_upgraded(
@@ -61,6 +61,9 @@ def test_a_site_of_debian_13_alone_is_told_what_would_be_upgraded(
     assert planned.returncode == 0, planned.stderr
     for change in changes:
         assert f"{change['name']} {change['before']} -> {change['after']}" in planned.stdout
+    needed = moved(operator, bundle, newer, new=True)
+    for change in needed:
+        assert f"{change['name']} -> {change['after']} (new, for " in planned.stdout
     assert "which install refuses to make" in planned.stdout
 
     verified = operator.verb("verify", *options)
@@ -72,6 +75,7 @@ def test_a_site_of_debian_13_alone_is_told_what_would_be_upgraded(
     assert code == 2, said
     upgraded = {row["package"]: (row["installed"], row["bundle"]) for row in result["other_bundle"]["upgraded"]}
     assert upgraded == {change["name"]: (change["before"], change["after"]) for change in changes}
+    assert {row["package"] for row in result["other_bundle"]["new"]} == {change["name"] for change in needed}
     assert operator.on("clinic1", "dpkg-query", "-W", "-f${Version}", "curl") == curl["before"]
 
 

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from installer.bundle import inspect
-from installer.bundle.closure import carried_by_role, carried_packages
+from installer.bundle.closure import carried_by_role, carried_packages, newly_needed
 from installer.console.terminal import Terminal
 from installer.errors import BundleError, ConfigurationError
 from installer.manifests import load_manifests
 from installer.operations.bundle_change import require_same_bundle
+from installer.operations.plan.brought import brought_along
 from installer.operations.summary import Summary
+from installer.planning.collect import Observed
 from installer.report import Report
 from installer.stages.journal import Circumstances, Input, Journal
 from tests.bundle_workshop import Workshop, make_newer_bundle, make_workshop
@@ -34,6 +36,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
         patch.setattr("installer.controller.debian_mirror.KEYRING", made.base / "archive-key.asc")
         made.build()
     make_newer_bundle(made.paths.bundle, made.base / "newer", package="demo-library", paths=made.paths)
+    make_newer_bundle(made.paths.bundle, made.base / "service", package="demo-service", paths=made.paths)
     # Another role than base, so that what it needs is its own.
     manifest = made.paths.root / "roles/demo/meta/sitewright.yml"
     manifest.write_text(manifest.read_text().replace("group: all", "group: redis"), encoding="utf-8")
@@ -51,7 +54,11 @@ class Site:
         """Two hosts with all packages of the workshop's bundle."""
         self.workshop = workshop
         self.state = state
-        self.bundles = {"old": workshop.paths.bundle, "newer": workshop.base / "newer"}
+        self.bundles = {
+            "old": workshop.paths.bundle,
+            "newer": workshop.base / "newer",
+            "service": workshop.base / "service",
+        }
         entries = inspect(workshop.paths.bundle).packages
         self.installed = {host: {each.name: each.version for each in entries} for host in SITE["hosts"]}
         self.marker = "bench"
@@ -178,6 +185,63 @@ def test_a_service_is_charged_with_what_it_needs_and_base_with_what_debian_bring
     assert found["alone"] == {"adduser": OLD, "demo-runtime": OLD}  # what a role names, it brings in its version
     assert {"adduser", "base-files", "sudo"} <= found["base"].keys()
     assert not found["base"].keys() & found["demo"].keys()
+
+
+def test_what_a_newer_package_needs_and_a_host_lacks_is_shown_as_new(site: Site) -> None:
+    site.done("old")
+    del site.installed["two"]["demo-old"]
+    with pytest.raises(ConfigurationError, match=r"an upgrade of 1 package\(s\) on 2 host\(s\)"):
+        site.install("service")
+    [row] = [line.split() for line in site.told.getvalue().splitlines() if "demo-old" in line]
+    assert row == ["demo", "demo-old", "-", OLD, "two"]
+    [new] = site.summary.more["other_bundle"]["new"]
+    assert (new["package"], new["hosts"]) == ("demo-old", ["two"])
+
+
+def plan_of(site: Site, tmp_path: Path) -> list[Observed]:
+    """What a plan adds to what the task said that would upgrade demo-service on host two."""
+    listed = tmp_path / "two"
+    listed.write_text("".join(f"installed {name} {version}\n" for name, version in site.installed["two"].items()))
+    # What is asked comes behind and is not looked at.
+    context = SimpleNamespace(bundle=site.bundles["service"], ssh={"two": ("sh", "-c", f"cat {listed}")})
+    upgrade = {"missing": [], "older": [{"name": "demo-service", "installed": OLD, "wanted": "1:3"}]}
+    said = [
+        Observed(stage="base", host="one", task="t", changed=False, details=({"missing": [], "older": []},)),
+        Observed(stage="demo", host="two", task="demo : install | Ensure", changed=True, details=(upgrade,)),
+    ]
+    return brought_along(context, said)  # type: ignore[arg-type] # what it reads of a context
+
+
+def test_a_plan_says_it_in_the_stage_of_who_needs_it(site: Site, tmp_path: Path) -> None:
+    assert plan_of(site, tmp_path) == []
+    del site.installed["two"]["demo-old"]
+    [row] = plan_of(site, tmp_path)
+    assert (row.stage, row.host, row.changed) == ("demo", "two", True)
+    [change] = row.details[0]["plan"]["changes"]
+    assert change == {"kind": "package", "name": "demo-old", "new": OLD, "note": "new, for demo-service"}
+
+
+def test_a_need_is_met_by_any_alternative_and_by_who_provides_it(tmp_path: Path) -> None:
+    index = tmp_path / "apt/dists/trixie/main/binary-amd64/Packages"
+    index.parent.mkdir(parents=True)
+    stanzas = [
+        "Package: a\nVersion: 2\nDepends: b (>= 2), mail-agent, x | y",
+        "Package: b\nVersion: 2\nPre-Depends: c",
+        "Package: c\nVersion: 3",
+        "Package: post\nVersion: 1\nProvides: mail-agent",
+        "Package: x\nVersion: 1",
+        "Package: y\nVersion: 1",
+        "Package: z\nVersion: 1\nDepends: c, nowhere",
+    ]
+    index.write_text("\n\n".join(stanzas) + "\n\n")
+    manifest: Any = SimpleNamespace(architecture="amd64")
+
+    def needed(*installed: str) -> dict[str, dict[str, str]]:
+        return newly_needed(tmp_path, manifest, installed=installed, changing=["a", "z"])
+
+    assert needed("a", "z") == {"a": {"b": "2", "post": "1", "x": "1", "c": "3"}}
+    assert needed("a", "z", "b", "c", "post", "y") == {}
+    assert needed("a", "z", "b", "post", "x") == {"z": {"c": "3"}}
 
 
 def test_a_bundle_without_an_index_is_refused_by_name(workshop: Workshop, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from installer.controller.site_lock import site_lock
 from installer.errors import InstallerError
 from installer.operations.bundle_change import upgrade_notice
 from installer.operations.install.operation import verify_bundle
+from installer.operations.plan.brought import brought_along
 from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
 from installer.planning.collect import Frame, Observed, make_plan
@@ -33,10 +34,15 @@ VERB: Final = "plan"
 
 
 class _Changes:
-    """What the tasks said on each host."""
+    """What the tasks said on each host.
+
+    Attributes:
+        brought: What no task says, because apt brings it along.
+    """
 
     def __init__(self) -> None:
         self._events: list[tuple[str, TaskEvent]] = []
+        self.brought: list[Observed] = []
         self._lock = threading.Lock()
 
     def take(self, stage: str, event: TaskEvent) -> None:
@@ -100,6 +106,7 @@ def _plan(context: OperationContext, graph: Graph, summary: Summary, changes: _C
         context, graph, folder=folder, summary=summary, watcher=Watcher(task=changes.take), at_once=at_once, check=True
     )
     require_done(context, summary, again="plan again with")
+    changes.brought = brought_along(context, changes.observed(folder))
 
 
 def _finish(
@@ -144,5 +151,5 @@ def _made(context: OperationContext, graph: Graph, summary: Summary, changes: _C
         stages=[stage.name for stage in graph.stages],
         unknown=tuple(stage.name for stage in graph.stages if stage.name not in tried),
     )
-    observed = changes.observed(Path(summary.more["log_folder"]))
+    observed = [*changes.observed(Path(summary.more["log_folder"])), *changes.brought]
     return make_plan(observed, frame, redact=context.terminal.redact)
