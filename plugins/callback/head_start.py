@@ -41,6 +41,7 @@ requirements:
 
 
 _COLLECTION: Final = "sitewright.platform"
+_ROLES: Final = Path(__file__).resolve().parents[2] / "roles"
 _FILTERS: Final = Path(__file__).resolve().parents[1] / "filter"
 _MODULES: Final = _FILTERS.with_name("modules")
 
@@ -60,6 +61,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # ansible ships no typ
             type(self)._done = True
             _load_plugins()
             _know_the_collection()
+            _know_the_roles_variables()
             _answer_what_is_cached()
             _copy_variables_flatly()
             if constants.DEFAULT_STRATEGY.startswith("mitogen"):
@@ -72,7 +74,7 @@ def _load_plugins() -> None:
     for loader, builtins in ((filter_loader, _BUILTIN_FILTERS), (test_loader, _BUILTIN_TESTS)):
         loader.get("defined")  # the first name asked for makes the loader read all its files
         _do_not_search(loader, frozenset(builtins) - loader._cached_non_collection_wrappers.keys())
-    for name in ("file", "template", "varnames"):
+    for name in ("file", "template"):
         lookup_loader.get(f"ansible.builtin.{name}", class_only=True)
     for name in ("normal", "assert", "validate_argument_spec"):
         action_loader.get(f"ansible.legacy.{name}", class_only=True)
@@ -88,6 +90,15 @@ def _know_the_collection() -> None:
         path = getattr(plugin, "_original_path", None)
         if path and Path(path).parent.resolve() == _FILTERS:
             known[f"{_COLLECTION}.{name}"] = plugin
+
+
+def _know_the_roles_variables() -> None:
+    # What each role's check of its variables would read again.
+    name = f"{_COLLECTION}.unknown_variables"
+    _remember(lookup_loader, [name])
+    lookup = sys.modules[lookup_loader.get(name, class_only=True).__module__]
+    for role in _ROLES.glob("*/meta/argument_specs.yml"):
+        lookup.options(str(role.parents[1]))
 
 
 def _remember(loader: Any, names: Iterable[str]) -> None:

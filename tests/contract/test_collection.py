@@ -178,10 +178,42 @@ def tasks_of(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [inner for task in tasks for inner in task.get("block", [task])]
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if (ROOT / f"roles/{role}/tasks/preflight.yml").exists()])
-def test_a_role_that_checks_its_inputs_refuses_variables_it_does_not_have(role: str) -> None:
-    text = (ROOT / f"roles/{role}/tasks/preflight.yml").read_text()
-    assert f"- __{role}_unknown | length == 0" in text
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_looks_for_variables_it_does_not_have_before_anything_else(role: str) -> None:
+    first = next(iter(tasks_of(yaml.safe_load((ROOT / f"roles/{role}/tasks/main.yml").read_text()))))
+    assert first["ansible.builtin.import_tasks"] == "preflight.yml"
+    check = yaml.safe_load((ROOT / f"roles/{role}/tasks/preflight.yml").read_text())[0]
+    assert check["run_once"] is True
+    assert check["ansible.builtin.assert"]["that"] == f"__{role}_unknown | length == 0"
+    assert "sitewright.platform.unknown_variables" in check["vars"][f"__{role}_unknown"]
+
+
+# A play of each role, as far as its first check, on two hosts of its own: the second is not rescued.
+REFUSING = """
+- hosts: {role}
+  gather_facts: false
+  tasks:
+    - block:
+        - ansible.builtin.include_role: {{name: sitewright.platform.{role}, tasks_from: preflight}}
+      rescue:
+        - ansible.builtin.debug: {{var: ansible_failed_result.msg}}
+          run_once: true
+"""
+
+
+def test_every_role_refuses_a_variable_it_does_not_have_on_any_host_of_a_stranger(
+    elsewhere: Mapping[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "play.yml").write_text("".join(REFUSING.format(role=role) for role in ROLES))
+    mistyped = {f"{role}_mistyped": 1 for role in ROLES} | {f"my_{role}": 1 for role in ROLES}
+    known = {name: option.get("default", "") for role in ROLES for name, option in options_of(role).items()}
+    # The check runs on the first host, for both.
+    groups = {role: {"hosts": {f"{role}-one": None, f"{role}-two": mistyped}} for role in ROLES}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups, "vars": known}}))
+    played = run(tmp_path, "ansible-playbook", "-i", "hosts.yml", "play.yml", **elsewhere)
+    said = re.findall(r'result.msg": "The role has no variable (.*); see its README', played.stdout)
+    alone = {role: f"{role}_mistyped" for role in ROLES} | {"base": "base_mistyped, repository_mistyped"}
+    assert said == [alone[role] for role in ROLES], played.stdout + played.stderr
 
 
 def options_of(role: str) -> dict[str, Any]:
