@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from installer import reference
 from installer.checks.preflight import CHECKS
 from installer.checks.verify import PARTS
 from installer.checks.verify import catalog as verification
 from installer.manifests import load_manifests
+from installer.operations import reference
 from installer.services import known_services
 from installer.site import load_site
 
@@ -31,7 +31,7 @@ ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 
 @pytest.mark.parametrize("page", reference.pages(), ids=lambda page: page.name)
 def test_generated_page_is_up_to_date(page: Path) -> None:
-    assert page.read_text() == reference.pages()[page], "run: python -m installer.reference"
+    assert page.read_text() == reference.pages()[page], "run: python -m installer.operations.reference"
 
 
 @pytest.mark.parametrize("role", ROLES)

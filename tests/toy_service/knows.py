@@ -13,7 +13,7 @@ from installer.checks import verify
 from installer.controller.paths import Paths
 from installer.manifests import load_manifests
 from installer.manifests.shared import listeners_of
-from installer.planning.effects import effects_of
+from installer.operations.plan.effects import effects_of
 from installer.services.hosts import allocation, explain
 from installer.site import load_site
 from installer.stages.install import INSTALL

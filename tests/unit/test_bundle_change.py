@@ -18,8 +18,8 @@ from installer.errors import BundleError, ConfigurationError
 from installer.manifests import load_manifests
 from installer.operations.bundle_change import require_same_bundle
 from installer.operations.plan.brought import brought_along
+from installer.operations.plan.collect import Observed
 from installer.operations.summary import Summary
-from installer.planning.collect import Observed
 from installer.report import Report
 from installer.stages.journal import Circumstances, Input, Journal
 from tests.bundle_workshop import Workshop, make_newer_bundle, make_workshop

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from installer.planning.effects import effects_of
-from installer.planning.interruptions import UnitUse, conclude
-from installer.planning.model import Interruption
+from installer.operations.plan.effects import effects_of
+from installer.operations.plan.interruptions import UnitUse, conclude
+from installer.operations.plan.model import Interruption
 
 HOSTS = ("gw1", "gw2", "db1", "db2", "svc1", "svc2", "svc3")
 CONFIG = "/etc/redis/sitewright.conf"

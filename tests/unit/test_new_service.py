@@ -24,7 +24,7 @@ OWN = (
     f"playbooks/install-{NAME}.yml",
     f"playbooks/group_vars/all/{NAME}.yml",
 )
-# What `python -m installer.reference` writes.
+# What `python -m installer.operations.reference` writes.
 GENERATED = {"docs/checks.md", "docs/ports.md", "docs/roles.md", "docs/sizing.md", "docs/tls.md", "playbooks/site.yml"}
 
 
@@ -64,7 +64,7 @@ def before_and_copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str,
             target = copy / path.relative_to(TOY)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-    run(copy, "-m", "installer.reference")
+    run(copy, "-m", "installer.operations.reference")
     return before, copy
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from installer.console.terminal import Terminal
-from installer.planning import Plan, page
-from installer.planning.collect import Frame, Observed, make_plan
-from installer.planning.text import lines_of
+from installer.operations.plan import page
+from installer.operations.plan.collect import Frame, Observed, make_plan
+from installer.operations.plan.model import Plan
+from installer.operations.plan.text import lines_of
 
 CANARY = "c4naryOfTheVault"
 FRAME = Frame(

@@ -10,7 +10,7 @@ from installer.bundle import inspect
 from installer.bundle.closure import newly_needed
 from installer.errors import PlaybookError
 from installer.manifests.versions import installed_packages
-from installer.planning.collect import Observed
+from installer.operations.plan.collect import Observed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,11 +12,11 @@ from installer.errors import InstallerError
 from installer.operations.bundle_change import upgrade_notice
 from installer.operations.install.operation import verify_bundle
 from installer.operations.plan.brought import brought_along
+from installer.operations.plan.collect import Frame, Observed, make_plan
+from installer.operations.plan.page import write
+from installer.operations.plan.text import lines_of
 from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
-from installer.planning.collect import Frame, Observed, make_plan
-from installer.planning.page import write
-from installer.planning.text import lines_of
 from installer.playbooks.events import HiddenChange, hidden_changes
 from installer.playbooks.orphans import end_orphans
 from installer.playbooks.results import DONE
@@ -26,7 +26,7 @@ from installer.stages.kinds import notice
 
 if TYPE_CHECKING:
     from installer.operations.context import OperationContext
-    from installer.planning import Plan
+    from installer.operations.plan.model import Plan
     from installer.playbooks.events import TaskEvent
     from installer.stages.graph import Graph
 

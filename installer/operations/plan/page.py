@@ -12,13 +12,13 @@ from installer.controller.files import write_atomically
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from installer.planning.model import Plan
+    from installer.operations.plan.model import Plan
 
 
 def render(plan: Plan) -> str:
     """The plan as one self-contained page; everything in it is escaped."""
     environment = Environment(
-        loader=PackageLoader("installer.planning", "templates"),
+        loader=PackageLoader("installer.operations.plan", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from installer.planning.effects import effects_of
-from installer.planning.model import Interruption
+from installer.operations.plan.effects import effects_of
+from installer.operations.plan.model import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

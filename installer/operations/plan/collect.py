@@ -6,8 +6,8 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from installer.planning.interruptions import UnitUse, conclude
-from installer.planning.model import KINDS, Change, Interruption, Plan
+from installer.operations.plan.interruptions import UnitUse, conclude
+from installer.operations.plan.model import KINDS, Change, Interruption, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""Pages of the documentation that are made from what the code reads; `python -m installer.reference` writes them."""
+"""Pages of the documentation that are made from what the code reads.
+
+`python -m installer.operations.reference` writes them.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ if TYPE_CHECKING:
 
     from installer.manifests import PortSpec, RoleManifest
     from installer.services import GroupRule, Service
-    from installer.site.relations import read_relations
-from installer.site.role_variables import Option
+    from installer.site.role_variables import Option
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-_GENERATED: Final = "<!-- Made by `python -m installer.reference` from the roles; change those, not this page. -->"
+ROOT: Final = Path(__file__).resolve().parents[2]
+_PROGRAM: Final = "python -m installer.operations.reference"
+_GENERATED: Final = f"<!-- Made by `{_PROGRAM}` from the roles; change those, not this page. -->"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -243,7 +246,7 @@ def site_playbook(root: Path) -> str:
     parts = [
         "---\n# The whole platform, stage by stage, for those who run Ansible by hand; `./install` runs the same\n"
         "# playbooks, at the same time where they do not need each other, and keeps a journal of them.\n"
-        "# Made by `python -m installer.reference`.\n"
+        f"# Made by `{_PROGRAM}`.\n"
     ]
     for stage in INSTALL.stages:
         name = plays(stage.path(root))[0]["name"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from installer.planning.model import Change, Plan
+    from installer.operations.plan.model import Change, Plan
 
 _MOST_LINES: Final = 16
 _INDENT: Final = " " * 14
