@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from installer.errors import InterruptedRunError, PlaybookError
+from installer.operations.progress import progress_for
 from installer.playbooks.results import DONE, INTERRUPTED
 from installer.playbooks.runner import PlaybookRun
-from installer.stages.progress import progress_for
 from installer.stages.schedule import run_stages
 
 if TYPE_CHECKING:

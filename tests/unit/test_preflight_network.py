@@ -14,7 +14,8 @@ import pytest
 
 from installer.checks.preflight import hosts, network
 from installer.checks.preflight import probe as on_host
-from installer.report import CheckResult, Report, page
+from installer.operations.checks import page
+from installer.report import CheckResult, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

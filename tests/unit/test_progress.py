@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from installer.console.terminal import Terminal
+from installer.operations.progress import Progress, progress_for
 from installer.playbooks.events import Outcome, TaskEvent
 from installer.playbooks.results import HostTally
 from installer.playbooks.runner import PlaybookResult
-from installer.stages.progress import Progress, progress_for
 
 HOSTS = ("gw1", "db1", "db2")
 STAGES = {"base": HOSTS, "database": ("db1", "db2"), "gateway": ("gw1",)}

@@ -6,7 +6,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from installer.report import CheckResult, Report, Verdict, page, passed_if
+from installer.operations.checks import page
+from installer.report import CheckResult, Report, Verdict, passed_if
 
 
 def sample() -> Report:

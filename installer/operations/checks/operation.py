@@ -12,10 +12,10 @@ from installer.bundle.manifest import MANIFEST_FILE
 from installer.checks.preflight import run as run_preflight
 from installer.checks.verify import run as run_verification
 from installer.errors import InstallerError, PreflightError, VerificationError
+from installer.operations.checks.page import write
 from installer.operations.context import opened_further
 from installer.operations.summary import Summary
 from installer.pki import AUTHORITY_FILE, issue_client
-from installer.report.page import write
 from installer.services.health.subject import Subject
 from installer.stages.journal import Journal
 from installer.stages.kinds import notice

@@ -1,13 +1,10 @@
-"""A plan as one HTML file without anything from elsewhere, and its JSON twin."""
+"""The readable twin of a plan."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from installer.controller.files import write_atomically
+from installer.operations import pages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,26 +13,15 @@ if TYPE_CHECKING:
 
 
 def render(plan: Plan) -> str:
-    """The plan as one self-contained page; everything in it is escaped."""
-    environment = Environment(
-        loader=PackageLoader("installer.operations.plan", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("plan.html.j2").render(plan=plan)
+    """The plan as a page."""
+    return pages.render(__package__, "plan.html.j2", plan=plan)
 
 
 def write(plan: Plan, folder: Path) -> Path:
-    """Write `plan.html` and `plan.json` with the same facts; only their owner may read them.
+    """Write `plan.html` and `plan.json`; only their owner may read them.
 
     Returns:
         The page.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    page = folder / "plan.html"
-    document = json.dumps(plan.to_json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    write_atomically(folder / "plan.json", document.encode(), mode=0o600)
-    write_atomically(page, render(plan).encode(), mode=0o600)
+    _, page = pages.write(folder, "plan", page=render(plan), document=plan.to_json(), mode=0o600)
     return page

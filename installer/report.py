@@ -1,4 +1,4 @@
-"""Results of checks and the report made of them."""
+"""What was asked, what was wanted, what was found: the facts behind every table and page."""
 
 from __future__ import annotations
 
