@@ -257,9 +257,9 @@ def _rehearsal(site: Site, paths: Paths) -> tuple[Rehearsal | None, RehearsalCon
 
 
 def _logins(site: Site, rehearsal: Rehearsal | None, sockets: Path) -> dict[str, tuple[str, ...]]:
-    """For each host the command that logs into it and runs what follows."""
+    """For each host the command that logs into it and runs what follows; of a rehearsal, for those that were booted."""
     if rehearsal is not None:
-        return {name: tuple(ssh_argv(rehearsal, name)) for name in site.hosts}
+        return {name: tuple(ssh_argv(rehearsal, name)) for name in site.hosts if name in rehearsal.spec.hosts}
     return {name: tuple(login_argv(host, sockets)) for name, host in site.hosts.items()}
 
 

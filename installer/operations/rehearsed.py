@@ -18,6 +18,8 @@ from installer.rehearsal.lifecycle import find, up
 from installer.rehearsal.model import RehearsalSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from installer.console.terminal import Terminal
     from installer.controller.paths import Paths
     from installer.operations.request import Request
@@ -25,8 +27,17 @@ if TYPE_CHECKING:
     from installer.site import Site
 
 
-def prepare(request: Request, paths: Paths, terminal: Terminal, *, with_bundle: bool) -> Rehearsal:
+def prepare(
+    request: Request, paths: Paths, terminal: Terminal, *, with_bundle: bool, absent: Collection[str] = ()
+) -> Rehearsal:
     """Have the controller's programs, a bundle and the site's throwaway hosts ready.
+
+    Args:
+        request: What was asked for.
+        paths: Where things are on the controller.
+        terminal: Told of each step.
+        with_bundle: Build the bundle when there is none; refuse one that does not go with the checkout.
+        absent: Hosts of the inventory that are not booted.
 
     Raises:
         InstallerError: If any of them cannot be had.
@@ -44,8 +55,9 @@ def prepare(request: Request, paths: Paths, terminal: Terminal, *, with_bundle: 
         if lacking:
             terminal.step(f"Building the bundle {bundle}")
         building = pool.submit(_build, request, paths, terminal) if lacking else None
-        terminal.step(f"Bringing up {len(site.hosts)} throwaway host(s) of {site.name}")
-        rehearsal = up(spec_of(site), paths, terminal.say, mirror=request.mirror)
+        spec = spec_of(site, absent)
+        terminal.step(f"Bringing up {len(spec.hosts)} throwaway host(s) of {site.name}")
+        rehearsal = up(spec, paths, terminal.say, mirror=request.mirror)
         if building is not None:
             building.result()
     return rehearsal
@@ -78,11 +90,11 @@ def enter(rehearsal: Rehearsal, request: Request) -> None:
     os.execvpe(command[0], command, environment)  # noqa: S606 - without a shell, and on purpose: same process, other network
 
 
-def spec_of(site: Site) -> RehearsalSpec:
+def spec_of(site: Site, absent: Collection[str] = ()) -> RehearsalSpec:
     """The part of a site that throwaway hosts are made of."""
     return RehearsalSpec(
         site=site.name,
         network=str(site.network),
-        hosts={name: str(host.address) for name, host in site.hosts.items()},
+        hosts={name: str(host.address) for name, host in site.hosts.items() if name not in absent},
         virtual_ip=str(site.virtual_ip),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -104,6 +106,13 @@ def ssh_argv(rehearsal: Rehearsal, name: str) -> list[str]:
     destination = f"{rehearsal.user}@{rehearsal.spec.hosts[name]}"
     pairs += sharing(sockets_folder(rehearsal.folder))
     return ["ssh", "-F", "none", *pairs, "-i", str(rehearsal.private_key), "--", destination]
+
+
+def options_from_outside(rehearsal: Rehearsal) -> list[str]:
+    """Options that lead an ssh outside of the rehearsal's network to its hosts."""
+    connect = str(Path(__file__).with_name("connect.py"))
+    proxy = shlex.join([*rehearsal.enter_argv(), sys.executable, "-I", connect, "%h", "%p"])
+    return ["-o", "ProxyUseFdpass=yes", "-o", f"ProxyCommand={proxy}", "-o", f"KexAlgorithms={KEY_EXCHANGE}"]
 
 
 def exec_on(rehearsal: Rehearsal, name: str, argv: Sequence[str]) -> int:

@@ -18,24 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from installer import rehearsal
-from installer.bundle import build, inspect
-from installer.bundle.closure import carried_packages
-from installer.controller.commands import Job, ensure_commands
-from installer.controller.paths import Paths
-from installer.controller.release import read_version
 from installer.errors import InstallerError
-from installer.manifests import load_manifests
-from installer.pki import ensure_authority
+from installer.operations.from_outside import bring_up, take_down
 from installer.playbooks.guard import descendants, send
-from installer.rehearsal.model import KEY_EXCHANGE
-from installer.site import GROUPS, load_site, runtime
-from installer.vault import catalog, ensure_vault, read_vault, rehearsal_password
+from installer.site import GROUPS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from installer.manifests import RoleManifest
+    from installer.operations.from_outside import FromOutside
 
 # Every scenario has a network namespace of its own, so all of them can use the same addresses.
 _NETWORK: Final = "10.250.0.0/24"
@@ -65,44 +54,11 @@ def main(verb: str) -> int:
 
 
 def _create() -> None:
-    paths = Paths.from_environment()
-    manifests = load_manifests(paths.root)
-    site = load_site(_write_inventory(), manifests=manifests, rehearsal=True)
-    if not paths.bundle.exists():
-        ensure_commands([Job.BUNDLE], _say)
-        build(paths, out=paths.bundle, report=_say)
-    state = paths.rehearsal(site.name)
-    spec = rehearsal.RehearsalSpec(
-        site=site.name,
-        network=_NETWORK,
-        hosts={name: str(host.address) for name, host in site.hosts.items() if name != _ELSEWHERE},
-        virtual_ip=str(site.virtual_ip),
-    )
-    hosts = rehearsal.up(spec, paths, _say)
-    secrets = _secrets(state, manifests)
-    ensure_authority(state / "pki", secrets["vault_ca_passphrase"], name=site.name)
-    manifest = inspect(paths.bundle)
-    written = runtime.write(
-        site,
-        state / "inventory",
-        vault_file=state / "vault.yml",
-        extra={
-            "sitewright_bundle_dir": str(paths.bundle),
-            "sitewright_bundle_id": manifest.identity,
-            "sitewright_packages": carried_packages(paths.bundle, manifest, site.resolved(), manifests),
-            "sitewright_pki_dir": str(state / "pki"),
-            "sitewright_release": read_version(paths.root),
-        },
-        python_as_root=False,  # testinfra reads the same inventory, and logs in as Ansible's own strategy does
-        connection=runtime.RehearsalConnection(
-            user=hosts.user, private_key=hosts.private_key, known_hosts=hosts.known_hosts
-        ),
-    )
+    site = bring_up(_write_inventory(), absent={_ELSEWHERE})
     _SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = _EPHEMERAL / "site.json"
     target.touch(mode=0o600)
-    inventory = json.loads(written.read_text(encoding="utf-8"))["all"]
-    target.write_text(json.dumps(_for_a_script(inventory, hosts, secrets), indent=2), encoding="utf-8")
+    target.write_text(json.dumps(_for_a_script(site), indent=2), encoding="utf-8")
 
 
 def _destroy() -> None:
@@ -110,7 +66,7 @@ def _destroy() -> None:
         command = ["ssh", "-q", "-O", "exit", "-o", f"ControlPath={socket}", "none"]
         subprocess.run(command, check=False, capture_output=True)  # noqa: S603 - a connection that is gone is fine
     shutil.rmtree(_SOCKETS, ignore_errors=True)
-    rehearsal.down(_NAME, Paths.from_environment(), _say)
+    take_down(_NAME)
     (_EPHEMERAL / "site.json").unlink(missing_ok=True)
 
 
@@ -186,32 +142,17 @@ def _write_inventory() -> Path:
     }
     folder = _EPHEMERAL / "inventories" / _NAME
     (folder / "group_vars/all").mkdir(parents=True, exist_ok=True)
-    everyone = {"all": {"hosts": hosts, "vars": {"ansible_user": rehearsal.LOGIN_USER}, "children": children}}
+    everyone = {"all": {"hosts": hosts, "children": children}}
     (folder / "hosts.yml").write_text(yaml.safe_dump(everyone), encoding="utf-8")
     (folder / "group_vars/all/site.yml").write_text(yaml.safe_dump({"sitewright": described}), encoding="utf-8")
     return folder
 
 
-def _secrets(state: Path, manifests: Mapping[str, RoleManifest]) -> dict[str, Any]:
-    password = rehearsal_password(state / "vault-password").value
-    ensure_vault(state / "vault.yml", password, catalog(manifests))
-    return read_vault(state / "vault.yml", password)
-
-
-def _for_a_script(
-    inventory: Mapping[str, Any], hosts: rehearsal.Rehearsal, secrets: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The product's own run-time inventory in the form of a script's, less the host that is never booted.
-
-    Molecule stays outside of the hosts' network, so ssh is handed a connection made inside.
-    """
-    proxy = [*hosts.enter_argv(), sys.executable, "-I", str(Path(__file__).with_name("connect.py")), "%h", "%p"]
-    way_in = (
-        f"-o ProxyUseFdpass=yes -o {shlex.quote('ProxyCommand=' + shlex.join(proxy))} -o KexAlgorithms={KEY_EXCHANGE}"
-    )
+def _for_a_script(site: FromOutside) -> dict[str, Any]:
+    """The product's own run-time inventory in the form of a script's, less the host that is never booted."""
+    inventory = site.inventory
     members = {
-        group: [name for name in said["hosts"] if name in hosts.spec.hosts]
-        for group, said in inventory["children"].items()
+        group: [name for name in said["hosts"] if name in site.hosts] for group, said in inventory["children"].items()
     }
     return {
         "_meta": {
@@ -219,12 +160,12 @@ def _for_a_script(
                 name: {
                     **inventory["vars"],
                     **inventory["hosts"][name],
-                    **secrets,
+                    **site.secrets,
                     # All scenarios use the same addresses; a connection that ssh shares by address
                     # would lead into another scenario's host.
-                    "ansible_ssh_extra_args": f"{way_in} -o ControlPath={_SOCKETS / name}",
+                    "ansible_ssh_extra_args": shlex.join([*site.ssh_options, "-o", f"ControlPath={_SOCKETS / name}"]),
                 }
-                for name in hosts.spec.hosts
+                for name in site.hosts
             }
         },
         **{group: {"hosts": names} for group, names in members.items() if names},

@@ -20,7 +20,7 @@ from installer.controller.logins import sockets_folder
 from installer.controller.paths import Paths
 from installer.errors import ConfigurationError, PlaybookError
 from installer.rehearsal import cgroups, hosts
-from installer.rehearsal.access import ssh_argv
+from installer.rehearsal.access import options_from_outside, ssh_argv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +100,17 @@ def test_a_host_with_another_key_is_refused(running: rehearsal.Rehearsal, tmp_pa
     done = subprocess.run([*running.enter_argv(), *argv, "true"], capture_output=True, text=True, check=False)
     assert done.returncode == 255
     assert "Host key verification failed" in done.stderr
+
+
+def test_only_with_the_options_does_an_ssh_outside_of_the_network_get_in(running: rehearsal.Rehearsal) -> None:
+    ssh, *options = ssh_argv(running, "one")
+    alone = [ssh, "-o", "ControlPath=none", *options[:-2]]  # a login that is there already would be taken
+    destination = [*options[-2:], "hostname"]
+    assert subprocess.run([*alone, *destination], capture_output=True, check=False).returncode == 255
+    led = subprocess.run(
+        [*alone, *options_from_outside(running), *destination], capture_output=True, text=True, check=True
+    )
+    assert led.stdout.strip() == "one"
 
 
 def test_there_is_no_way_out_and_nothing_leaks_in(

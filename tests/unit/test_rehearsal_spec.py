@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from installer.errors import ConfigurationError
+from installer.manifests import load_manifests
+from installer.operations.rehearsed import spec_of
 from installer.rehearsal import Rehearsal, RehearsalSpec
+from installer.site import load_site
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def spec(**changes: object) -> RehearsalSpec:
@@ -55,3 +60,8 @@ def test_an_unknown_host_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="no host 'c'") as caught:
         Rehearsal(spec=spec(), folder=Path("/nowhere")).host_folder("c")
     assert caught.value.hint == "its hosts are a, b"
+
+
+def test_a_host_that_is_said_to_be_absent_is_not_booted() -> None:
+    site = load_site(ROOT / "inventories" / "hospital-a", manifests=load_manifests(ROOT), rehearsal=True)
+    assert spec_of(site).hosts.keys() - spec_of(site, {"db1"}).hosts.keys() == {"db1"}
