@@ -14,7 +14,7 @@ from installer.documents import DocumentError, Problem, read_document
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["APPLICATION_FILE", "Application", "load_applications"]
+__all__ = ["load_applications"]
 
 APPLICATION_FILE: Final = "application.yml"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from installer.bundle.build import build
-from installer.bundle.difference import Difference, diff
+from installer.bundle.difference import diff
 from installer.bundle.manifest import Manifest
 from installer.bundle.verify import inspect, verify
 

@@ -2,7 +2,7 @@
 
 from installer.manifests.certificates import Wanted, certificates_wanted
 from installer.pki.authority import CERTIFICATE_FILE, Authority, AuthorityError, ensure_authority, open_authority
-from installer.pki.client import ClientCertificate, issue_client
+from installer.pki.client import issue_client
 from installer.pki.custom import AUTHORITY_FILE, read_custom
 
 __all__ = [

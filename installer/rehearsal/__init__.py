@@ -3,14 +3,12 @@
 from installer.rehearsal.access import exec_on, run_inside
 from installer.rehearsal.hosts import cut_power, power_off
 from installer.rehearsal.lifecycle import (
-    RehearsalState,
     boot,
     down,
-    find,
     list_rehearsals,
     up,
 )
-from installer.rehearsal.model import LOGIN_USER, Rehearsal, RehearsalSpec
+from installer.rehearsal.model import Rehearsal, RehearsalSpec
 
 __all__ = [
     "LOGIN_USER",

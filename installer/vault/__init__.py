@@ -1,8 +1,8 @@
 """A site's secrets: made once, kept in an ansible-vault file, handed on without touching a disk."""
 
 from installer.vault.catalog import VAULT_PREFIX, catalog, redactions
-from installer.vault.client import VaultClient, vault_client
-from installer.vault.password import VaultPassword, become_password, rehearsal_password, resolve_password
+from installer.vault.client import vault_client
+from installer.vault.password import become_password, rehearsal_password, resolve_password
 from installer.vault.vault import VaultError, become_variables, ensure_vault, read_vault
 
 __all__ = [
