@@ -11,15 +11,12 @@ from installer.rehearsal.lifecycle import (
 from installer.rehearsal.model import Rehearsal, RehearsalSpec
 
 __all__ = [
-    "LOGIN_USER",
     "Rehearsal",
     "RehearsalSpec",
-    "RehearsalState",
     "boot",
     "cut_power",
     "down",
     "exec_on",
-    "find",
     "list_rehearsals",
     "power_off",
     "run_inside",
