@@ -7,4 +7,4 @@ from installer.bundle.difference import diff
 from installer.bundle.manifest import Manifest
 from installer.bundle.verify import inspect, verify
 
-__all__ = ["Difference", "Manifest", "build", "diff", "inspect", "verify"]
+__all__ = ["Manifest", "build", "diff", "inspect", "verify"]

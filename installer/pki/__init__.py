@@ -10,7 +10,6 @@ __all__ = [
     "CERTIFICATE_FILE",
     "Authority",
     "AuthorityError",
-    "ClientCertificate",
     "Wanted",
     "certificates_wanted",
     "ensure_authority",

@@ -3,4 +3,4 @@
 from installer.site.load import load_site
 from installer.site.model import GROUPS, Setting, Site
 
-__all__ = ["GROUPS", "GroupRule", "Host", "Setting", "Site", "Waiver", "load_site"]
+__all__ = ["GROUPS", "Setting", "Site", "load_site"]

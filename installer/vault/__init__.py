@@ -7,9 +7,7 @@ from installer.vault.vault import VaultError, become_variables, ensure_vault, re
 
 __all__ = [
     "VAULT_PREFIX",
-    "VaultClient",
     "VaultError",
-    "VaultPassword",
     "become_password",
     "become_variables",
     "catalog",
