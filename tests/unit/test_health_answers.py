@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 import urllib3
 
-from installer.checks.verify import listeners, release
+from installer.checks.verify import listeners, packages, process, release
 from installer.manifests import load_manifests
 from installer.pki import ensure_authority, issue_client
 from installer.report import CheckResult, passed_if
 from installer.services import known_services
+from installer.services.health import rabbitmq
 from installer.services.health.answers import in_words, of_each
 from installer.services.health.subject import Host, Subject
 from installer.site import load_site
@@ -71,6 +73,31 @@ def test_listeners_and_release_name_each_silent_host(subject: Subject) -> None:
     assert {each.host for each in found if "ssh to" in each.measured} == set(subject.site["hosts"])
     assert any("10.20" not in each.measured and ":5432: " in each.measured for each in found)
     assert [each.check for each in release.check(subject)] == ["release.answers"] * len(subject.site["hosts"])
+
+
+def test_packages_names_each_silent_host_and_judges_the_others(subject: Subject, tmp_path: Path) -> None:
+    dpkg = tmp_path / "ssh"
+    dpkg.write_text("#!/bin/sh\necho 'installed redis 5:8.0.2-3'\n")
+    dpkg.chmod(0o755)
+    one = replace(subject, ssh={**subject.ssh, "svc1": [str(dpkg)]}, carried={"redis": {"redis": "5:8.0.2-3"}})
+    found = {each.host: each.check for each in packages.check(one)}
+    assert found.pop("svc1") == "packages.versions"
+    assert found == dict.fromkeys(found, "packages.answers")
+    assert len(found) == len(subject.site["hosts"]) - 1
+
+
+def test_a_proof_names_each_silent_node_of_broker_and_cache(subject: Subject) -> None:
+    asked = ((rabbitmq.waiting, "claims"), (process._keys, "app:*"))
+    for ask, what in asked:
+        with pytest.raises(LookupError, match=r"no answer from svc1 \(.+\), svc2 \(.+\), svc3 \(.+\)") as error:
+            ask(subject, what)
+        assert "object at 0x" not in str(error.value)
+
+
+def test_a_tier_without_an_answer_is_a_failed_check_that_says_what_was_asked(subject: Subject) -> None:
+    [result] = process._answered(subject, "keys app:* in the cache", lambda: process._cached(subject, "app:*", 1))
+    assert (result.check, result.ok) == ("process.answers", False)
+    assert result.measured.startswith("keys app:* in the cache: no Redis master; no answer from svc1 (")
 
 
 def test_one_silent_host_hides_no_other() -> None:

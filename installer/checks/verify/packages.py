@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from installer.manifests.requirements import packages_wanted
 from installer.manifests.versions import compare_host, installed_packages
 from installer.report import CheckResult, passed_if
+from installer.services.health.answers import of_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,8 @@ def platform_versions(subject: Subject) -> dict[str, str]:
 
 def check(subject: Subject) -> list[CheckResult]:
     """Each host's own dpkg is asked; what the bundle carries must be there in that version."""
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(lambda host: _host(subject, host.name), subject.group("all")))
+    hosts = subject.group("all")
+    return of_each(hosts, lambda host: [_host(subject, host.name)], name="packages", port=0, unit="")
 
 
 def judge(host: str, found: Comparison) -> CheckResult:

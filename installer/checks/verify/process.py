@@ -6,16 +6,19 @@ import secrets
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
+from redis.exceptions import RedisError
 
 from installer.report import CheckResult, passed_if
 from installer.services.health import rabbitmq, redis
+from installer.services.health.answers import in_words
 from installer.services.health.subject import HTTP_OK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from installer.services.health.subject import Subject
 
@@ -27,7 +30,10 @@ _INSTANCES_AT_ONCE: Final = 50
 
 
 def check(subject: Subject) -> list[CheckResult]:
-    """Start each application's instances through the virtual IP and follow them into history, queue and cache."""
+    """Start each application's instances through the virtual IP and follow them into history, queue and cache.
+
+    A tier that gives no answer is a failed check of its own, and hides neither the others nor other applications.
+    """
     pool = subject.gateway()
     engine = _json(subject, pool, "GET", "/engine-rest/engine")
     results = [
@@ -41,9 +47,27 @@ def check(subject: Subject) -> list[CheckResult]:
         )
     ]
     for name, application in subject.site["applications"].items():
-        if application["proof"] is not None:
-            results += _prove(subject, pool, name, application["proof"])
+        proof = application["proof"]
+        if proof is not None:
+            results += _answered(subject, name, partial(_prove, subject, pool, name, proof))
     return results
+
+
+def _answered(subject: Subject, what: str, ask: Callable[[], list[CheckResult]]) -> list[CheckResult]:
+    """What was found; an unanswered question is a failed check that says who was asked for what."""
+    try:
+        return ask()
+    except Exception as error:  # each client raises its own kinds; all of them are a failed check, in its words
+        return [
+            passed_if(
+                False,
+                check="process.answers",
+                host=subject.name,
+                measured=f"{what}: {in_words(error)}",
+                wanted="an answer",
+                fix="look at the service's journal on the hosts named; `status` shows which units run",
+            )
+        ]
 
 
 def _prove(
@@ -85,14 +109,19 @@ def _prove(
             fix="the history level of the engine must be full",
         ),
     ]
-    results += [_queued(subject, queue, before[queue], times * each) for queue, each in proof["queues"].items()]
-    return results + [_cached(subject, keys, least) for keys, least in proof["cache"].items()]
+    for queue, each in proof["queues"].items():
+        what = f"{application}: messages in the queue {queue}"
+        results += _answered(subject, what, partial(_queued, subject, queue, before[queue], times * each))
+    for keys, least in proof["cache"].items():
+        what = f"{application}: keys {keys} in the cache"
+        results += _answered(subject, what, partial(_cached, subject, keys, least))
+    return results
 
 
-def _queued(subject: Subject, queue: str, before: int, more: int) -> CheckResult:
+def _queued(subject: Subject, queue: str, before: int, more: int) -> list[CheckResult]:
     """A worker publishes before it completes its task, so nothing should be missing by now."""
     counted = _wait(lambda: rabbitmq.waiting(subject, queue) - before, more, COUNT_SECONDS)
-    return passed_if(
+    result = passed_if(
         counted >= more,
         check="process.queue",
         host=subject.name,
@@ -100,11 +129,12 @@ def _queued(subject: Subject, queue: str, before: int, more: int) -> CheckResult
         wanted=f"at least {more} more",
         fix="the workers' journal says why a message was not published",
     )
+    return [result]
 
 
-def _cached(subject: Subject, keys: str, least: int) -> CheckResult:
+def _cached(subject: Subject, keys: str, least: int) -> list[CheckResult]:
     found = _keys(subject, keys)
-    return passed_if(
+    result = passed_if(
         found >= least,
         check="process.cache",
         host=subject.name,
@@ -112,6 +142,7 @@ def _cached(subject: Subject, keys: str, least: int) -> CheckResult:
         wanted=f"at least {least}",
         fix="the workers' journal says why Redis was not used",
     )
+    return [result]
 
 
 def _json(subject: Subject, pool: urllib3.HTTPSConnectionPool, method: str, path: str, **options: Any) -> Any:
@@ -226,9 +257,17 @@ def _variables(
 
 
 def _keys(subject: Subject, pattern: str) -> int:
-    """Keys of a pattern on the Redis master."""
+    """Keys of a pattern on the Redis master, whichever node it is.
+
+    Raises:
+        LookupError: If none is, with every node that gives no answer.
+    """
+    silent = []
     for host in subject.group("redis"):
-        with redis.connect(subject, host, user="admin") as client:
-            if client.info("replication")["role"] == "master":
-                return sum(1 for _ in client.scan_iter(match=pattern, count=500))
-    raise LookupError("no Redis master")
+        try:
+            with redis.connect(subject, host, user="admin") as client:
+                if client.info("replication")["role"] == "master":
+                    return sum(1 for _ in client.scan_iter(match=pattern, count=500))
+        except RedisError as error:
+            silent.append(f"{host.name} ({in_words(error)})")
+    raise LookupError("no Redis master" + (f"; no answer from {', '.join(silent)}" if silent else ""))

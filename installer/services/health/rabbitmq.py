@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pika
 import urllib3
+from pika.exceptions import AMQPError
 
 from installer.report import CheckResult, passed_if
-from installer.services.health.answers import of_each
+from installer.services.health.answers import in_words, of_each
 from installer.services.health.subject import HTTP_OK, TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -34,9 +35,21 @@ def ask(subject: Subject, host: Host, path: str) -> Any:
 def waiting(subject: Subject, queue: str) -> int:
     """Messages in a queue that wait for a consumer, asked over AMQP.
 
-    The management API would say the same up to five seconds later; the queue itself knows at once.
+    The management API would say the same up to five seconds later; the queue itself knows at once. Any node knows it.
+
+    Raises:
+        LookupError: If no node answers, with each of them.
     """
-    host = subject.group("rabbitmq")[0]
+    silent = []
+    for host in subject.group("rabbitmq"):
+        try:
+            return _waiting(subject, host, queue)
+        except (OSError, AMQPError) as error:
+            silent.append(f"{host.name} ({in_words(error)})")
+    raise LookupError(f"no answer from {', '.join(silent)}")
+
+
+def _waiting(subject: Subject, host: Host, queue: str) -> int:
     parameters = pika.ConnectionParameters(
         host=host.address,
         port=subject.setting("rabbitmq_amqps_port"),
