@@ -14,19 +14,11 @@ description:
     know each other.
   - Who is master belongs to Redis; this asks and never decides.
 options:
-  nodes: {description: Addresses of all nodes., type: list, elements: str, required: true}
-  port: {description: Port of Redis., type: int, required: true}
-  sentinel_port: {description: Port of Sentinel., type: int, required: true}
-  master_name: {description: Name of the group., type: str, required: true}
-  ca_file: {description: Authority of the nodes' certificates., type: path, required: true}
-  certificate_file: {description: Client certificate., type: path, required: true}
-  key_file: {description: Key of the client certificate., type: path, required: true}
-  username: {description: Administrator., type: str, required: true}
-  password: {description: Password of the administrator., type: str, required: true}
-  timeout_seconds: {description: "How long the group may take, in seconds.", type: int, default: 120}
   quorum: {description: Sentinels that must agree on a dead master., type: int, required: true}
   server_users: {description: Users of Redis as C(ACL LIST) prints them., type: list, elements: str, default: []}
   sentinel_users: {description: Users of Sentinel in the same form., type: list, elements: str, default: []}
+extends_documentation_fragment:
+  - sitewright.platform.redis
 author:
   - Sitewright
 """

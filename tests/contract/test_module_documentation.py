@@ -12,7 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in ROOT.glob("plugins/modules/[a-z]*.py"))
 # They never change anything.
-READERS = {"custom_certificates", "host_facts", "patroni_health", "redis_facts"}
+READERS = {"custom_certificates", "host_facts", "patroni_health", "rabbitmq_health", "redis_facts"}
 # Every host runs these, most of them in every stage: what they imported from the collection would be sent to each host
 # again by each stage (docs/decisions/README.md#collection).
 EVERYWHERE = {"apt_sole_source", "config_files", "debian_packages", "host_certificates", "host_facts", "service_unit"}
@@ -41,6 +41,11 @@ def documentation(name: str) -> dict[str, Any]:
     module = importlib.import_module(f"plugins.modules.{name}")
     found: dict[str, Any] = yaml.safe_load(module.DOCUMENTATION)
     assert found["module"] == name
+    for fragment in found.get("extends_documentation_fragment", []):
+        shared = importlib.import_module(f"plugins.doc_fragments.{fragment.removeprefix('sitewright.platform.')}")
+        options = yaml.safe_load(shared.ModuleDocFragment.DOCUMENTATION)["options"]
+        assert options.keys().isdisjoint(found["options"]), f"{name} says again what {fragment} says"
+        found["options"] |= options
     return found
 
 

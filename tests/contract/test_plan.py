@@ -33,7 +33,7 @@ def hiding_modules() -> list[str]:
 
 
 def test_there_are_such_modules() -> None:
-    assert {"config_files", "postgresql_objects", "rabbitmq_cluster"} <= set(hiding_modules())
+    assert {"config_files", "postgresql_objects", "rabbitmq_definitions"} <= set(hiding_modules())
 
 
 @pytest.mark.parametrize("name", hiding_modules())

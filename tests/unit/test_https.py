@@ -129,7 +129,6 @@ def broker(files: Path, port: int, tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "definitions.json").write_text(json.dumps({"vhosts": [{"name": "v"}], "users": [{"name": "app"}]}))
     Handler.asked.clear()
     return {
-        "state": "healthy",
         "host": "localhost",
         "port": port,
         "members": ["rabbit@svc1"],
@@ -144,7 +143,7 @@ def broker(files: Path, port: int, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_check_mode_tells_what_the_broker_lacks_and_only_asks(broker: dict[str, Any]) -> None:
-    told = run_module("rabbitmq_cluster", broker, check=True)
+    told = run_module("rabbitmq_definitions", broker, check=True)
     assert told["done"] == ["users app", "removed user guest", "feature flag new"]
     assert told["diff"]["after"].splitlines() == told["done"]
     assert [change["name"] for change in told["plan"]["changes"]] == told["done"]
@@ -153,10 +152,28 @@ def test_check_mode_tells_what_the_broker_lacks_and_only_asks(broker: dict[str, 
 
 def test_definitions_the_broker_keeps_otherwise_are_an_error_that_names_them(broker: dict[str, Any]) -> None:
     with pytest.raises(ModuleFailedError, match="keeps its own version of users app"):
-        run_module("rabbitmq_cluster", broker)
+        run_module("rabbitmq_definitions", broker)
     assert [path for method, path, _ in Handler.asked if method == "POST"] == ["/api/definitions"]
 
 
 def test_a_member_that_is_missing_is_waited_for_and_named(broker: dict[str, Any]) -> None:
     with pytest.raises(ModuleFailedError, match="the cluster has rabbit@svc1, wanted are rabbit@svc1, rabbit@svc2"):
-        run_module("rabbitmq_cluster", broker | {"members": ["rabbit@svc1", "rabbit@svc2"]})
+        run_module("rabbitmq_definitions", broker | {"members": ["rabbit@svc1", "rabbit@svc2"]})
+
+
+@pytest.mark.parametrize("state", ["whole", "restartable"])
+def test_health_of_the_broker_only_asks(broker: dict[str, Any], state: str) -> None:
+    del broker["definitions_file"]
+    assert run_module("rabbitmq_health", broker | {"state": state})["changed"] is False
+    assert {method for method, _, _ in Handler.asked} == {"GET"}
+    asked = [path for _, path, _ in Handler.asked]
+    assert asked[0] == "/api/nodes"
+    assert ("/api/health/checks/node-is-quorum-critical" in asked) == (state == "restartable")
+
+
+def test_health_of_a_broker_without_a_member_is_told_in_check_mode_and_fails_for_real(broker: dict[str, Any]) -> None:
+    del broker["definitions_file"]
+    broker["members"] = ["rabbit@svc1", "rabbit@svc2"]
+    assert "wanted are rabbit@svc1, rabbit@svc2" in run_module("rabbitmq_health", broker, check=True)["problem"]
+    with pytest.raises(ModuleFailedError, match="localhost says after 1 s: the cluster has rabbit@svc1, wanted"):
+        run_module("rabbitmq_health", broker)
