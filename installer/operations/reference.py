@@ -176,6 +176,12 @@ def sizing_page(services: Mapping[str, Service]) -> str:
         for name, service in services.items()
         for each in service.units
     ]
+    within = [
+        [name, each.called, word, act.effect]
+        for name, service in services.items()
+        for each in service.units
+        for word, act in each.within.items()
+    ]
     return (
         f"# Services and what they claim\n\n{_GENERATED}\n\n"
         "Memory, in MB: every service of a host has its floor; what is left is shared in proportion to the weights, up "
@@ -190,6 +196,8 @@ def sizing_page(services: Mapping[str, Service]) -> str:
         + "\n## What a restart interrupts\n\n"
         + "`plan` names it ([measured](decisions/README.md#plan) on rehearsal hosts).\n\n"
         + table(["Service", "Unit", "Restart, host by host", "Restart of the only one", "Reload"], units)
+        + "\nWhat is done to a service while its unit goes on running:\n\n"
+        + table(["Service", "Unit", "What", "Noticed"], within)
         + "\n## Metrics worth watching\n\n"
         + table(["Service", "Metric", "Where", "What it tells"], metrics)
     )

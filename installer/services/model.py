@@ -129,6 +129,7 @@ class Unit:
         restart: Noticed of a restart of all hosts, one after the other.
         alone: Noticed of a restart when only one host runs the service.
         reload: Noticed of a reload.
+        within: Noticed of what a module does to the service while the unit goes on running, by the module's word.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Unit:
     restart: Act
     alone: Act
     reload: Act = Act(effect="nothing is interrupted")
+    within: Mapping[str, Act] = field(default_factory=dict)
 
 
 UNNOTICED: Final = Act(effect="no user notices")

@@ -83,6 +83,12 @@ SERVICE: Final = Service(
             restart=Act(effect="about 5 s without writes while the synchronous standby takes over", seconds=5),
             alone=Act(effect="about 15 s without the database", seconds=15),
             reload=Act(effect="connections stay open"),
+            # Patroni restarts the server that it runs, where it is.
+            within={
+                "restart of the server": Act(effect="about 5 s without writes", seconds=5),
+                "restart of the only server": Act(effect="about 10 s without the database", seconds=10),
+                "restart of a standby": Act(effect="only standbys, nobody notices"),
+            },
         ),
     ),
     memory=MemoryClaim(floor_mb=448, weight=8),

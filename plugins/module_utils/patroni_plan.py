@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ansible.module_utils.basic import AnsibleModule
 
-SECONDS = {"several": 5, "alone": 10}
+UNIT = "patroni.service"
 
 
 def of(
@@ -37,8 +37,8 @@ def of(
     names = [name for name, _ in members]
     at_start = restart_settings(module) if (patch.get("postgresql") or {}).get("parameters") else set()
     restarts = interruptions(patch, held, at_start=at_start, members=names, leader=leader, floors=floors)
-    restarts = restarts or owed_restarts(owed, leader=leader)
-    last = {"patroni.service": leader}
+    restarts = restarts or owed_restarts(owed, leader=leader, several=len(members) > 1)
+    last = {UNIT: leader}
     settings = [{**change, "nodes": names} for change in changes(patch, held)]
     plan: dict[str, Any] = told(module, changes=settings, interrupts=restarts, last=last)
     return plan
@@ -104,16 +104,20 @@ def interruptions(
     lowers = all(name in floors and _is_lower(wished[name], held.get(name)) for name in names)
     standbys = sorted(set(members) - {leader})
     nodes = [leader, *standbys] if lowers else [*standbys, leader]
-    seconds = SECONDS["several" if standbys else "alone"]
     words = [f"{name} {held.get(name, 'default')} -> {_shown(wished[name])}" for name in names]
-    effect = f"about {seconds} s without {'writes' if standbys else 'the database'}"
-    if at_start is None:
-        effect += ", should the setting need it"
-    return [_restart(nodes, words, effect, seconds)]
+    act = "restart of the server" if standbys else "restart of the only server"
+    note = "should the setting need it" if at_start is None else ""
+    return [_restart(nodes, words, act, note)]
 
 
-def owed_restarts(owed: Mapping[str, Mapping[str, Any]], *, leader: str) -> list[dict[str, Any]]:
-    """The restarts that an interrupted run left undone, the primary last."""
+def owed_restarts(owed: Mapping[str, Mapping[str, Any]], *, leader: str, several: bool = True) -> list[dict[str, Any]]:
+    """The restarts that an interrupted run left undone, the primary last.
+
+    Args:
+        owed: Members that must restart, each with the settings that ask for it.
+        leader: The primary.
+        several: Whether it has standbys.
+    """
     if not owed:
         return []
     nodes = sorted(owed, key=lambda name: (name == leader, name))
@@ -122,14 +126,14 @@ def owed_restarts(owed: Mapping[str, Mapping[str, Any]], *, leader: str) -> list
         for reasons in owed.values()
         for name, reason in reasons.items()
     }
-    seconds = SECONDS["several"] if leader in owed else 0
-    effect = f"about {seconds} s without writes" if seconds else "only standbys, nobody notices"
-    return [_restart(nodes, sorted(words), effect, seconds)]
+    act = "restart of a standby"
+    if leader in owed:
+        act = "restart of the server" if several else "restart of the only server"
+    return [_restart(nodes, sorted(words), act)]
 
 
-def _restart(nodes: Sequence[str], why: Sequence[str], effect: str, seconds: int) -> dict[str, Any]:
-    named = {"service": "PostgreSQL", "what": "restart"}
-    return {**named, "nodes": list(nodes), "why": list(why), "effect": effect, "seconds": seconds}
+def _restart(nodes: Sequence[str], why: Sequence[str], act: str, note: str = "") -> dict[str, Any]:
+    return {"unit": UNIT, "act": act, "what": "restart", "nodes": list(nodes), "why": list(why), "note": note}
 
 
 def _shown(value: Any) -> str:

@@ -25,7 +25,8 @@ def told(
         words: Things that would change, each in words.
         changes: Things that would change, as mappings with `kind`, `name`, `old`, `new`, `note`, `lines`, and `nodes`
             where the change concerns other hosts than the one the module runs on.
-        interrupts: Mappings with `service`, `what`, `nodes` (in their order), `why`, `effect`, `seconds`.
+        interrupts: Mappings with `unit`, `act` (what the service's file knows of it, `Unit.within`), `what`, `nodes`
+            (in their order), `why`, and `note` where there is one.
         last: Unit to the host or address whose turn comes last when the unit restarts on several hosts.
     """
     if not module.check_mode:

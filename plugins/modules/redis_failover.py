@@ -48,13 +48,11 @@ from ansible_collections.sitewright.platform.plugins.module_utils.plan import to
 from ansible_collections.sitewright.platform.plugins.module_utils.redis_group import (
     ARGUMENTS,
     PAUSE_SECONDS,
+    UNITS,
     Group,
     GroupError,
 )
 from ansible_collections.sitewright.platform.plugins.module_utils.resp import RefusedError
-
-# Without writes until the clients know the new master; measured on rehearsal hosts, docs/decisions/README.md#redis.
-ABOUT_SECONDS = 6
 
 
 def unsettled(group: Group, master: str) -> str:
@@ -113,12 +111,11 @@ def main() -> None:
     except GroupError as error:
         module.fail_json(msg=str(error), done=done)
     interruption = {
-        "service": "Redis",
+        "unit": UNITS[0],
+        "act": "switchover",
         "what": "switchover",
         "nodes": [node],
         "why": "it is the master and must restart",
-        "effect": f"up to {ABOUT_SECONDS} s without writes when the master moves",
-        "seconds": ABOUT_SECONDS,
     }
     after = "another node" if done and module.check_mode else master
     module.exit_json(

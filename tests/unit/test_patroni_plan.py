@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from plugins.module_utils.patroni_plan import changes, interruptions
+from installer.operations.plan.effects import effects_of
+from plugins.module_utils.patroni_plan import changes, interruptions, owed_restarts
 from plugins.module_utils.plan import told
 from plugins.modules.patroni_settings import STANDBY_FLOORS
 
@@ -27,7 +28,7 @@ def restarts(patch: dict[str, Any], *, members: tuple[str, ...] = ("db1", "db2")
 def test_a_setting_read_at_the_start_restarts_standbys_first() -> None:
     (found,) = restarts(parameters(max_connections=130))
     assert (found["nodes"], found["why"]) == (["db2", "db1"], ["max_connections 100 -> 130"])
-    assert (found["effect"], found["seconds"]) == ("about 5 s without writes", 5)
+    assert (found["unit"], found["act"]) == ("patroni.service", "restart of the server")
 
 
 def test_a_lowered_limit_restarts_the_primary_first() -> None:
@@ -42,7 +43,7 @@ def test_a_lowered_limit_beside_another_setting_does_not() -> None:
 
 def test_the_only_member_is_missed_while_it_restarts() -> None:
     (found,) = restarts(parameters(max_connections=130), members=("db1",))
-    assert (found["nodes"], found["effect"]) == (["db1"], "about 10 s without the database")
+    assert (found["nodes"], found["act"]) == (["db1"], "restart of the only server")
 
 
 def test_what_is_reloaded_restarts_nothing() -> None:
@@ -57,7 +58,7 @@ def test_a_setting_taken_out_is_named_with_its_default() -> None:
 
 def test_a_server_that_does_not_tell_is_not_taken_for_one_that_needs_no_restart() -> None:
     (found,) = restarts(parameters(work_mem="8MB"), at_start=None)
-    assert found["effect"].endswith("should the setting need it")
+    assert found["note"] == "should the setting need it"
 
 
 def test_every_setting_is_told_old_to_new() -> None:
@@ -74,3 +75,17 @@ def test_a_module_tells_a_plan_in_check_mode_only_and_only_what_there_is() -> No
     checking, working = SimpleNamespace(check_mode=True), SimpleNamespace(check_mode=False)
     assert told(working, ["x"]) == {}
     assert told(checking, ["x"]) == {"plan": {"changes": [{"kind": "object", "name": "x"}]}}
+
+
+def test_what_is_noticed_of_every_restart_stands_in_the_services_file() -> None:
+    owed = {"db2": {"max_connections": {"old_value": 1, "new_value": 2}}}
+    told_of = [
+        *restarts(parameters(max_connections=130)),
+        *restarts(parameters(max_connections=130), members=("db1",)),
+        *owed_restarts(owed, leader="db1"),
+        *owed_restarts(owed, leader="db2"),
+        *owed_restarts(owed, leader="db2", several=False),
+    ]
+    within = effects_of("patroni.service").within
+    assert {found["unit"] for found in told_of} == {"patroni.service"}
+    assert [within[found["act"]].seconds for found in told_of] == [5, 10, 0, 5, 10]

@@ -87,10 +87,11 @@ def test_an_interruption_names_service_order_and_reason() -> None:
 
 
 def test_what_a_module_declares_is_told_with_its_hosts_names() -> None:
-    declared = {"service": "PostgreSQL", "what": "restart", "nodes": ["db2", "10.0.0.1"], "seconds": 5, "why": "x"}
+    act = {"unit": "patroni.service", "act": "restart of the server", "what": "restart", "note": "perhaps"}
+    declared = {**act, "nodes": ["db2", "10.0.0.1"], "why": "x"}
     (one,) = made(seen("db1", setting("130"), interrupts=[declared])).interrupted
     assert one.hosts == ("db2", "db1")
-    assert one.title == "PostgreSQL restarts on db2, then db1: about 5 s"
+    assert one.title == "PostgreSQL restarts on db2, then db1: about 5 s without writes, perhaps"
 
 
 def test_a_builtin_modules_diff_is_shown_with_its_path() -> None:
@@ -131,7 +132,13 @@ def test_packages_newer_than_the_bundles_are_told_though_nothing_changes() -> No
 
 def test_a_known_secret_is_nowhere_even_if_a_module_breaks_its_promise(tmp_path: Path) -> None:
     change = {"kind": "file", "name": "/etc/x", "old": CANARY, "lines": [f"+password {CANARY}"]}
-    plan = made(seen("db1", change, interrupts=[{"service": CANARY, "what": CANARY, "nodes": [CANARY], "why": CANARY}]))
+    plan = made(
+        seen(
+            "db1",
+            change,
+            interrupts=[dict.fromkeys(("unit", "act", "what", "note", "why"), CANARY) | {"nodes": [CANARY]}],
+        )
+    )
     written = page.write(plan, tmp_path)
     shown = [*lines_of(plan), json.dumps(plan.to_json()), written.read_text(), (tmp_path / "plan.json").read_text()]
     assert not any(CANARY in text for text in shown)

@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from installer.operations.plan.effects import effects_of
 from installer.operations.plan.interruptions import UnitUse, conclude
 from installer.operations.plan.model import KINDS, Change, Interruption, Plan
 
@@ -211,14 +212,17 @@ def _use(host: str, unit: Mapping[str, Any]) -> UnitUse:
 
 
 def _interruption(raw: Mapping[str, Any], names: Mapping[str, str]) -> Interruption:
+    """What a module says that it would interrupt; what is noticed of that stands in the service's file."""
     why = raw.get("why") or ()
+    unit = effects_of(str(raw["unit"]))
+    act = unit.within.get(str(raw["act"]), unit.restart)
     return Interruption(
-        service=str(raw["service"]),
+        service=unit.called,
         what=str(raw["what"]),
         hosts=tuple(names.get(node, node) for node in raw["nodes"]),
         why=(why,) if isinstance(why, str) else tuple(why),
-        effect=str(raw.get("effect") or ("about {:g} s".format(raw["seconds"]) if raw.get("seconds") else "")),
-        seconds=float(raw.get("seconds") or 0),
+        effect=", ".join(filter(None, (act.effect, str(raw.get("note") or "")))),
+        seconds=act.seconds,
     )
 
 
