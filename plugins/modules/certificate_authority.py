@@ -8,7 +8,7 @@ module: certificate_authority
 short_description: Sign the keys of all hosts at once
 description:
   - Runs on the controller with the installer's own Python. Creates the authority when there is none.
-  - Names and usages come from O(wanted), never from a request; a request only proves that its sender
+  - Names and usages come from O(wanted), never from a request; a request only shows that its sender
     holds the key.
 options:
   directory:

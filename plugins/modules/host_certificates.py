@@ -5,11 +5,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_certificates
-short_description: Keys made on the host, certificates installed and proven there
+short_description: Keys made on the host, certificates validated and installed there
 description:
   - Without O(certificates) it judges the certificate of each wanted service and makes a new key and a
     signing request where one is missing, does not fit, or ends soon. The private key never leaves the host.
-  - With O(certificates) it proves each certificate, then puts key and certificate in place together.
+  - With O(certificates) it validates each certificate, then puts key and certificate in place together.
   - Each judgement is a real TLS 1.3 handshake in memory, with the given authority as the only trust, so
     chain, key, names, dates and purpose are judged as the services themselves will.
   - A key waits beside the one in use until its certificate is there; an interrupted run is taken up.
@@ -62,7 +62,7 @@ reasons:
   returned: always
   type: dict
 expires:
-  description: Last day by service, for those proven.
+  description: Last day by service, for those that are valid.
   returned: always
   type: dict
 """
@@ -87,7 +87,7 @@ class UnfitError(Exception):
     """A certificate that must be replaced, with the reason in a few words."""
 
 
-def prove(certificate: Path, key: Path, authority: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def validate(certificate: Path, key: Path, authority: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Let a server and a client made of the pair shake hands; return what the other side saw.
 
     Raises:
@@ -187,14 +187,14 @@ class Service:
             return 0
 
     def judge(self, certificate: Path, key: Path, *, exact: bool) -> str:
-        """Prove a pair, look at its names and its end, and return its last day.
+        """Validate a pair, look at its names and its end, and return its last day.
 
         Raises:
             UnfitError: If it must be replaced.
         """
         if not self.store.authority:
             raise UnfitError("there is no authority yet")
-        seen = prove(certificate, key, self.store.authority, self.wanted)
+        seen = validate(certificate, key, self.store.authority, self.wanted)
         names = {value for kind, value in seen.get("subjectAltName", ()) if kind in ("DNS", "IP Address")}
         needed = {*self.wanted["dns_names"], *self.wanted["ip_addresses"]}
         if missing := sorted(needed - names):
@@ -237,7 +237,7 @@ class Service:
         return code, request, stderr
 
     def install(self, certificate: str, key: str | None) -> None:
-        """Prove a new pair beside the old one, then put it in place, the key first.
+        """Validate a new pair beside the old one, then put it in place, the key first.
 
         Raises:
             UnfitError: If the pair is refused; the old one is then still in place.
@@ -325,7 +325,7 @@ class Store:
 
 
 def run(module: AnsibleModule) -> None:
-    """Judge, ask or install, and prove, service by service."""
+    """Judge, ask or install, and validate, service by service."""
     certificates: dict[str, str] = module.params["certificates"] or {}
     keys: dict[str, str] = module.params["keys"] or {}
     store = Store(module)

@@ -60,30 +60,30 @@ def _pair(folder: Path, authority: Authority, days: int = 397, **other: Any) -> 
     return certificate, key
 
 
-def test_a_good_pair_is_proven_by_a_handshake_and_shows_its_names(
+def test_a_good_pair_is_validated_by_a_handshake_and_shows_its_names(
     module: ModuleType, authority: Authority, tmp_path: Path
 ) -> None:
-    seen = module.prove(*_pair(tmp_path, authority), authority.pem, WANTED)
+    seen = module.validate(*_pair(tmp_path, authority), authority.pem, WANTED)
     assert ("DNS", "db1") in seen["subjectAltName"]
     assert ("IP Address", "10.20.0.31") in seen["subjectAltName"]
 
 
 @pytest.mark.parametrize("usage", ["server", "client"])
-def test_a_pair_of_one_purpose_is_proven_for_it_and_refused_for_the_other(
+def test_a_pair_of_one_purpose_is_valid_for_it_and_refused_for_the_other(
     module: ModuleType, authority: Authority, tmp_path: Path, usage: str
 ) -> None:
     pair = _pair(tmp_path, authority, usages=[usage])
-    assert module.prove(*pair, authority.pem, {**WANTED, "usages": [usage]})["notAfter"]
+    assert module.validate(*pair, authority.pem, {**WANTED, "usages": [usage]})["notAfter"]
     (other,) = {"server", "client"} - {usage}
     with pytest.raises(module.UnfitError, match=r"(unsuitable|unsupported) certificate purpose"):
-        module.prove(*pair, authority.pem, {**WANTED, "usages": [other]})
+        module.validate(*pair, authority.pem, {**WANTED, "usages": [other]})
 
 
 def test_a_certificate_of_another_authority_is_unfit(module: ModuleType, authority: Authority, tmp_path: Path) -> None:
     pair = _pair(tmp_path, authority)
     other = ensure_authority(tmp_path / "other", "passphrase", name="other")
     with pytest.raises(module.UnfitError, match="unable to get local issuer certificate"):
-        module.prove(*pair, other.pem, WANTED)
+        module.validate(*pair, other.pem, WANTED)
 
 
 def test_a_key_of_another_certificate_is_unfit(module: ModuleType, authority: Authority, tmp_path: Path) -> None:
@@ -91,16 +91,16 @@ def test_a_key_of_another_certificate_is_unfit(module: ModuleType, authority: Au
     (tmp_path / "second").mkdir()
     _certificate, key = _pair(tmp_path / "second", authority)
     with pytest.raises(module.UnfitError, match="KEY_VALUES_MISMATCH"):
-        module.prove(certificate, key, authority.pem, WANTED)
+        module.validate(certificate, key, authority.pem, WANTED)
 
 
 def test_what_is_not_there_or_not_pem_is_unfit(module: ModuleType, authority: Authority, tmp_path: Path) -> None:
     certificate, key = _pair(tmp_path, authority)
     with pytest.raises(module.UnfitError, match="missing"):
-        module.prove(certificate, tmp_path / "none", authority.pem, WANTED)
+        module.validate(certificate, tmp_path / "none", authority.pem, WANTED)
     certificate.write_text("half a certif")
     with pytest.raises(module.UnfitError):
-        module.prove(certificate, key, authority.pem, WANTED)
+        module.validate(certificate, key, authority.pem, WANTED)
 
 
 def test_a_certificate_whose_host_was_renamed_is_unfit(
@@ -108,7 +108,7 @@ def test_a_certificate_whose_host_was_renamed_is_unfit(
 ) -> None:
     pair = _pair(tmp_path, authority)
     with pytest.raises(module.UnfitError, match="Hostname mismatch"):
-        module.prove(*pair, authority.pem, {**WANTED, "dns_names": ["db2.hospital.internal"]})
+        module.validate(*pair, authority.pem, {**WANTED, "dns_names": ["db2.hospital.internal"]})
 
 
 def test_the_hosts_side_needs_nothing_but_pythons_own_library() -> None:
