@@ -29,7 +29,7 @@ EXAMPLES = r"""
   sitewright.platform.rabbitmq_definitions:
     definitions_file: /etc/rabbitmq/definitions.json
     host: svc1.example.internal
-    port: 15671
+    port: "{{ rabbitmq_management_port }}"
     members: [rabbit@svc1.example.internal, rabbit@svc2.example.internal, rabbit@svc3.example.internal]
     ca_file: /etc/sitewright/tls/ca.crt
     certificate_file: /etc/sitewright/tls/rabbitmq/tls.crt

@@ -28,7 +28,7 @@ EXAMPLES = r"""
   sitewright.platform.rabbitmq_health:
     state: restartable
     host: svc1.example.internal
-    port: 15671
+    port: "{{ rabbitmq_management_port }}"
     members: [rabbit@svc1.example.internal, rabbit@svc2.example.internal, rabbit@svc3.example.internal]
     ca_file: /etc/sitewright/tls/ca.crt
     certificate_file: /etc/sitewright/tls/rabbitmq/tls.crt
