@@ -213,6 +213,7 @@ def _configuration(folder: Path, mirror: DebianMirror, architecture: str) -> str
         "Dir::Etc::netrcparts": "/etc/apt/auth.conf.d",
         "APT::Architecture": architecture,
         "APT::Architectures": architecture,
+        "APT::Solver": "internal",  # whichever is apt's own choice: one bundle, and complaints in one form
         "APT::Install-Recommends": "false",
         "APT::Update::Error-Mode": "any",
         "APT::Sandbox::User": "root",  # the cache may be in a folder that only its owner may enter
