@@ -114,7 +114,7 @@ def make_deb(folder: Path, name: str, **fields: str) -> Path:
     }
     text = "".join(f"{key}: {value}\n" for key, value in control.items())
     (tree / "DEBIAN/control").write_text(text, encoding="utf-8")
-    target = folder / f"{name}_{control['Version'].partition(':')[2]}_all.deb"
+    target = folder / f"{name}_{control['Version'].rpartition(':')[2]}_all.deb"
     run("dpkg-deb", "--root-owner-group", "-Znone", "--build", str(tree), str(target))
     shutil.rmtree(tree)
     return target

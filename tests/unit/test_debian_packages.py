@@ -75,7 +75,7 @@ class Machine:
     def unpack(self, version: str, *names: str) -> None:
         """What an apt-get that was killed leaves behind."""
         folder = "old" if version in {OLD, OLD_PAYLOAD} else "new"
-        self.on(f"dpkg --unpack {' '.join(f'/srv/debs/{folder}/{name}_2.0-3_all.deb' for name in names)}")
+        self.on(f"dpkg --unpack {' '.join(f'/srv/debs/{folder}/{name}_*_all.deb' for name in names)}")
 
     def install(self, version: str, *names: str) -> None:
         """Bring packages in without the module."""
