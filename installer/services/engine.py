@@ -76,7 +76,7 @@ SERVICE: Final = Service(
     name=NAME,
     purpose="The process engine, one Java process a host",
     group="engine",
-    stage=InstallStage(name="engine", needs=("database",)),
+    stage=InstallStage(name="engine", needs=("database",), seconds=24),
     units=(
         Unit(
             name=r"engine\.service",

@@ -100,10 +100,13 @@ class InstallStage:
     Attributes:
         name: Name of the stage.
         needs: Stages that must be done before.
+        seconds: About how long it takes the first time; of the stages that could come next, the one that most seconds
+            have to wait for begins first.
     """
 
     name: str
     needs: tuple[str, ...]
+    seconds: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

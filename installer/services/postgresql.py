@@ -75,7 +75,7 @@ SERVICE: Final = Service(
     name=NAME,
     purpose="PostgreSQL under Patroni: the database",
     group="postgresql",
-    stage=InstallStage(name="database", needs=("etcd",)),
+    stage=InstallStage(name="database", needs=("etcd",), seconds=14),
     units=(
         Unit(
             name=r"patroni\.service",

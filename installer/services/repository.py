@@ -12,7 +12,7 @@ SERVICE: Final = Service(
     purpose="NGINX with the site's own Debian packages",
     group="repository",
     members=GroupRule(at_most=1),
-    stage=InstallStage(name="repository", needs=("certificates",)),
+    stage=InstallStage(name="repository", needs=("certificates",), seconds=6),
     units=(
         Unit(
             name=r"sitewright-repository\.service",

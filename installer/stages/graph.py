@@ -24,6 +24,7 @@ class Stage:
         playbook: File name of its playbook under `playbooks/`; its plays say which hosts it works on.
         needs: Stages that must be done before.
         always: Runs in every operation, before all others, even if it was done before.
+        seconds: About how long it takes the first time.
         interrupts: Services, by the name of their role, that it may restart or take out of use for a while.
     """
 
@@ -31,6 +32,7 @@ class Stage:
     playbook: str
     needs: tuple[str, ...] = ()
     always: bool = False
+    seconds: int = 5
     interrupts: tuple[str, ...] = ()
 
     def path(self, root: Path) -> Path:

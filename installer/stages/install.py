@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _OF_NO_SERVICE: Final = (
     Stage(name="facts", playbook="install-facts.yml", always=True),
     Stage(name="certificates", playbook="install-certificates.yml"),
-    Stage(name="base", playbook="install-base.yml", needs=("repository",)),
+    Stage(name="base", playbook="install-base.yml", needs=("repository",), seconds=45),
     Stage(name="models", playbook="install-models.yml", needs=("engine", "gateway")),
 )
 
@@ -24,6 +24,7 @@ def _of_services() -> list[Stage]:
             name=service.stage.name,
             playbook=f"install-{service.stage.name}.yml",
             needs=service.stage.needs,
+            seconds=service.stage.seconds,
             interrupts=(service.name,),
         )
         for service in known_services().values()
@@ -32,16 +33,20 @@ def _of_services() -> list[Stage]:
 
 
 def in_order(stages: Iterable[Stage]) -> tuple[Stage, ...]:
-    """Stages behind those they need; of those that could come next, what most has to wait for comes first.
+    """Stages behind those they need; of those that could come next, what has the longest way behind it comes first.
 
     What needs a stage that does not exist, or itself, comes last; `Graph.check` refuses it.
     """
     waiting = {stage.name: stage for stage in stages}
+    seconds = {name: stage.seconds for name, stage in waiting.items()}
     waits = {name: [other for other in waiting.values() if name in other.needs] for name in waiting}
 
     def length(name: str, seen: frozenset[str] = frozenset()) -> int:
+        """Seconds from the beginning of a stage to the end of the last that waits for it."""
         behind = seen | {name}
-        return 1 + max((length(other.name, behind) for other in waits[name] if other.name not in behind), default=0)
+        return seconds[name] + max(
+            (length(other.name, behind) for other in waits[name] if other.name not in behind), default=0
+        )
 
     lengths = {name: length(name) for name in waiting}
     ordered: list[Stage] = []

@@ -176,13 +176,18 @@ class Unit:
 
     @property
     def cannot_run_here(self) -> bool:
-        """Whether systemd tried the unit and one of its conditions was not met.
+        """Whether one of the unit's conditions is not met.
 
         That is how a unit says that this machine lacks what it needs: chrony in a container has
-        no clock to set.
+        no clock to set. What systemd found when it last tried is in its memory, unless nothing
+        needs the unit and it was forgotten since; then it is asked to look again.
         """
-        tried = self.properties["ConditionTimestampMonotonic"] != "0"
-        return tried and not self.active and self.properties["ConditionResult"] == "no"
+        if self.active:
+            return False
+        if self.properties["ConditionTimestampMonotonic"] != "0":
+            return self.properties["ConditionResult"] == "no"
+        code, _, _ = self.module.run_command(["systemd-analyze", "condition", f"--unit={self.name}"])
+        return bool(code != 0)
 
     @property
     def files(self) -> list[str]:

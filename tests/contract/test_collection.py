@@ -156,6 +156,7 @@ EVERY_ROLE = {
     "meta/main.yml",
     "meta/sitewright.yml",
     "tasks/main.yml",
+    "tasks/preflight.yml",
     "vars/main.yml",
 }
 

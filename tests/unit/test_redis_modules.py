@@ -11,7 +11,6 @@ import pytest
 from tests.module_runner import ModuleFailedError, run_module
 from tests.redis_group import SERVER_USERS, RunningGroup, running_group, user
 
-pytestmark = pytest.mark.xdist_group("redis-group")
 FILES = {"server_state_file": "/nowhere/server.conf", "sentinel_state_file": "/nowhere/sentinel.conf"}
 USERS = {"quorum": 2, "server_users": SERVER_USERS, "sentinel_users": SERVER_USERS}
 WITH_WORKER = [*SERVER_USERS, user("worker", "~app:* resetchannels -@all +ping")]

@@ -25,8 +25,6 @@ from installer.rehearsal.access import options_from_outside, ssh_argv
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.xdist_group("rehearsal-hosts")
-
 SITE = f"unit-{os.getpid()}"
 SPEC = rehearsal.RehearsalSpec(
     site=SITE, network="10.97.0.0/24", hosts={"one": "10.97.0.11", "two": "10.97.0.12"}, virtual_ip="10.97.0.10"

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import subprocess
-import tempfile
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import ansible
 import pytest
 
-from installer import rehearsal
-from installer.controller.paths import Paths
-from installer.rehearsal.access import ssh_argv
-from plugins.modules import debian_packages
 from tests.bundle_workshop import make_deb, run
+from tests.module_on_host import ModuleHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.xdist_group("rehearsal-hosts")
-
-SITE: Final = f"packages-{os.getpid()}"
-SPEC: Final = rehearsal.RehearsalSpec(site=SITE, network="10.98.0.0/24", hosts={"one": "10.98.0.11"})
 OLD: Final = "1:2.0-3"
 NEW: Final = "1:2.0-10"  # sorted as text it would be the older one
 OLD_PAYLOAD, NEW_PAYLOAD = "1.0+06a6", "1.0+6130"
@@ -35,33 +22,21 @@ OLD_PAYLOAD, NEW_PAYLOAD = "1.0+06a6", "1.0+6130"
 PACKAGES: Final = {"demo-service": {"Depends": "demo-library"}} | {
     name: {} for name in ("demo-library", "demo-other", "sitewright-demo")
 }
-# What Ansible sends along with a module.
-ANSIBLE: Final = ("ansible/__init__.py", "ansible/_vendor", "ansible/release.py", "ansible/module_utils")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """The host, and the module under test on it."""
 
-    site: rehearsal.Rehearsal
+    host: ModuleHost
 
-    def on(self, command: str, *, stdin: bytes | None = None) -> str:
+    def on(self, command: str) -> str:
         """Run a command as root; its output."""
-        argv = [*self.site.enter_argv(), *ssh_argv(self.site, "one"), f"sudo -n sh -c {shlex.quote(command)}"]
-        done = subprocess.run(argv, input=stdin, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
+        return self.host.on(command)
 
     def module(self, *, check: bool = False, **parameters: Any) -> dict[str, Any]:
-        """Call the module with the arguments Ansible gives it; what it returned."""
-        arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {**parameters, "_ansible_check_mode": check}})
-        said = self.on(
-            "cd /srv/module && PYTHONPATH=. python3 debian_packages.py 2>&1 || true",  # it fails with its answer
-            stdin=arguments.encode(),
-        )
-        assert said.lstrip().startswith("{"), said
-        answer: dict[str, Any] = json.loads(said)
-        return answer
+        """Call the module; what it returned."""
+        return self.host.module("debian_packages", check=check, **parameters)
 
     def versions(self) -> dict[str, str]:
         """Version of each of our packages that is fully installed."""
@@ -83,15 +58,9 @@ class Machine:
         self.on("dpkg --configure --pending")
 
 
-def _tar(folder: Path, *names: str) -> bytes:
-    return subprocess.run(["tar", "-c", "-C", folder, *names], capture_output=True, check=True).stdout
-
-
 @pytest.fixture(scope="module")
-def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def booted(host: ModuleHost, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """One host whose only source of packages is a folder with two versions of each."""
-    usual = Paths.from_environment()
-    usual.state.mkdir(exist_ok=True)
     archive = tmp_path_factory.mktemp("archive")
     for folder, version in (("old", OLD), ("new", NEW)):
         (archive / folder).mkdir()
@@ -101,17 +70,9 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             make_deb(archive / folder, name, Version=payload if ours else version, **fields)
     packages = run("apt-ftparchive", "packages", ".", directory=archive)
     (archive / "Packages").write_text(packages, encoding="utf-8")
-    with tempfile.TemporaryDirectory(prefix="unit-", dir=usual.state) as state:
-        paths = replace(usual, state=Path(state))
-        try:
-            host = Machine(site=rehearsal.up(SPEC, paths, lambda _line: None))
-            host.on("mkdir /srv/debs /srv/module; tar -x -C /srv/debs", stdin=_tar(archive, "."))
-            host.on("tar -x -C /srv/module", stdin=_tar(Path(ansible.__file__).parents[1], *ANSIBLE))
-            host.on("tar -x -C /srv/module", stdin=_tar(Path(debian_packages.__file__).parent, "debian_packages.py"))
-            host.on("rm -rf /etc/apt/sources.list*; mkdir /etc/apt/sources.list.d")
-            yield host
-        finally:
-            rehearsal.down(SITE, paths, lambda _line: None)
+    host.bring("/srv/debs", archive, ".")
+    host.on("rm -rf /etc/apt/sources.list*; mkdir /etc/apt/sources.list.d")
+    return Machine(host=host)
 
 
 @pytest.fixture
