@@ -19,6 +19,7 @@ class Job(StrEnum):
 
     SSH = "reach hosts"
     REHEARSAL = "rehearse"
+    VIRTUAL_MACHINES = "run virtual machines"
     BUNDLE = "build a bundle"
 
 
@@ -35,6 +36,10 @@ _COMMANDS: Final[Mapping[Job, Mapping[str, str]]] = {
         "mount": "mount",
         "sysctl": "procps",
         "curl": "curl",
+    },
+    Job.VIRTUAL_MACHINES: {
+        "mkfs.ext4": "e2fsprogs",
+        "qemu-system-x86_64": "qemu-system-x86",
     },
     Job.BUNDLE: {
         "apt-ftparchive": "apt-utils",

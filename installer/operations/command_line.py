@@ -101,6 +101,12 @@ inventory_option: Final = click.option(
 mirror_option: Final = click.option(
     "--mirror", default="", metavar="URL", help="Debian archive to download from, if not the controller's own."
 )
+machine_option: Final = click.option(
+    "--machine",
+    type=click.Choice(["container", "vm"]),
+    default=None,
+    help="What throwaway hosts are; by default what they were brought up as, else containers.",
+)
 version_option: Final = click.option(
     "--version",
     is_flag=True,
@@ -112,6 +118,7 @@ version_option: Final = click.option(
 site_options: Final = options(
     inventory_option,
     click.option("--rehearse", is_flag=True, help="Work on throwaway hosts on this machine instead of the real ones."),
+    machine_option,
     click.option(
         "--vault-password-file",
         type=EXISTING,
@@ -204,6 +211,8 @@ def _enter(
     program = ctx.ensure_object(Program)
     require_inventory(given)
     request = program.request(verb, given)
+    if request.machine and not request.rehearse:
+        raise click.UsageError("--machine is for throwaway hosts: add --rehearse")
     if request.rehearse and not os.environ.get(INSIDE_VARIABLE):
         from installer.operations import rehearsed
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from installer.operations.request import MachineChoice
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromOutside:
@@ -38,12 +40,13 @@ class FromOutside:
     ssh_options: tuple[str, ...]
 
 
-def bring_up(folder: Path, *, absent: Collection[str] = ()) -> FromOutside:
+def bring_up(folder: Path, *, absent: Collection[str] = (), machine: MachineChoice | None = None) -> FromOutside:
     """Make a site ready as an install of a rehearsal does before its first stage.
 
     Args:
         folder: The site's inventory.
         absent: Hosts of the inventory that are not booted.
+        machine: What its hosts are; see `Request`.
 
     Raises:
         InstallerError: If anything of it cannot be had.
@@ -54,6 +57,7 @@ def bring_up(folder: Path, *, absent: Collection[str] = ()) -> FromOutside:
         inventory=str(folder),
         arguments=("rehearse", "up", "--inventory", str(folder)),
         rehearse=True,
+        machine=machine,
         # Python becomes root by Ansible's own means: whoever else reads the inventory can log in with it too.
         strategy="stock",
         started=time.time(),

@@ -14,8 +14,8 @@ from installer.controller.commands import Job, ensure_commands
 from installer.controller.site_lock import site_lock
 from installer.operations.context import load
 from installer.operations.request import INSIDE_VARIABLE, STARTED_VARIABLE
-from installer.rehearsal.lifecycle import find, up
-from installer.rehearsal.model import RehearsalSpec
+from installer.rehearsal.lifecycle import find, jobs_of, machine_of, up
+from installer.rehearsal.model import Machine, RehearsalSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -50,12 +50,13 @@ def prepare(
     if with_bundle and not lacking:
         require_fit(bundle, inspect(bundle), paths.root, manifests)
     terminal.step("Preparing the controller")
-    ensure_commands([Job.SSH, Job.REHEARSAL, *([Job.BUNDLE] if lacking else [])], terminal.say)
+    machine = Machine(request.machine) if request.machine else machine_of(site.name, paths) or Machine.CONTAINER
+    ensure_commands([*jobs_of(machine), *([Job.BUNDLE] if lacking else [])], terminal.say)
     with ThreadPoolExecutor(max_workers=2) as pool:
         if lacking:
             terminal.step(f"Building the bundle {bundle}")
         building = pool.submit(_build, request, paths, terminal) if lacking else None
-        spec = spec_of(site, absent)
+        spec = spec_of(site, absent, machine)
         terminal.step(f"Bringing up {len(spec.hosts)} throwaway host(s) of {site.name}")
         rehearsal = up(spec, paths, terminal.say, mirror=request.mirror)
         if building is not None:
@@ -90,11 +91,15 @@ def enter(rehearsal: Rehearsal, request: Request) -> None:
     os.execvpe(command[0], command, environment)  # noqa: S606 - without a shell, and on purpose: same process, other network
 
 
-def spec_of(site: Site, absent: Collection[str] = ()) -> RehearsalSpec:
+def spec_of(site: Site, absent: Collection[str] = (), machine: Machine = Machine.CONTAINER) -> RehearsalSpec:
     """The part of a site that throwaway hosts are made of."""
+    planned = site.resolved()["hosts"].values()
     return RehearsalSpec(
         site=site.name,
         network=str(site.network),
         hosts={name: str(host.address) for name, host in site.hosts.items() if name not in absent},
         virtual_ip=str(site.virtual_ip),
+        machine=machine,
+        memory_mb=max(host["memory_mb"] for host in planned),
+        cores=max(host["cores"] for host in planned),
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SecretsUse = Literal["make", "read", "try"]
 StrategyChoice = Literal["auto", "mitogen", "stock"]
+MachineChoice = Literal["container", "vm"]
 INSIDE_VARIABLE: Final = "SITEWRIGHT_INSIDE"
 STARTED_VARIABLE: Final = "SITEWRIGHT_STARTED"
 
@@ -21,6 +22,7 @@ class Given(TypedDict, total=False):
 
     inventory: str
     rehearse: bool
+    machine: MachineChoice | None
     strategy: StrategyChoice
     stages_at_once: int | None
     start_over: bool
@@ -40,6 +42,7 @@ class Request:
         inventory: SITE as given: a folder's name under inventories/ or a path.
         arguments: The command line, to resume with and to enter a rehearsal with.
         rehearse: Work on throwaway hosts instead of the real ones.
+        machine: What throwaway hosts are; None takes those that are there, or containers.
         strategy: Which of Ansible's strategies; `auto` takes the fast one when it is there.
         stages_at_once: Most stages that run at the same time; None leaves it to the operation.
         start_over: Forget an unfinished operation.
@@ -55,6 +58,7 @@ class Request:
     inventory: str
     arguments: tuple[str, ...]
     rehearse: bool = False
+    machine: MachineChoice | None = None
     strategy: StrategyChoice = "auto"
     stages_at_once: int | None = None
     start_over: bool = False

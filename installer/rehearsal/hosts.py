@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
-import signal
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,29 +16,23 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from installer.controller.logins import close_logins, sockets_folder
 from installer.errors import PlaybookError
-from installer.rehearsal import cgroups
-from installer.rehearsal.model import LOGIN_USER
-from installer.rehearsal.network import BRIDGE, namespace_file
-from installer.rehearsal.tools import call
+from installer.rehearsal import cgroups, containers, virtual_machines
+from installer.rehearsal.model import LOGIN_USER, Machine
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from installer.rehearsal.driver import Driver
     from installer.rehearsal.model import Rehearsal
 
 _LOGIN_ID: Final = 1000
-# Runs in a mount namespace of its own: when the host ends, its mounts are gone by themselves.
-_BOOT_SCRIPT: Final = """\
-set -eu
-group=$1 network=$2 bridge=$3 name=$4
-echo $$ > "$group/cgroup.procs"
-mount -t overlay overlay -o lowerdir=base,upperdir=upper,workdir=work root
-mkdir -p /run/systemd/nspawn
-mount -t tmpfs -o mode=0755 tmpfs /run/systemd/nspawn
-exec setsid --fork nsenter "--net=$network" systemd-nspawn --quiet --boot --directory=root \
-    --machine="$name" --network-bridge="$bridge" --register=no --keep-unit --console=pipe \
-    --settings=no --resolv-conf=off --timezone=off --link-journal=no \
-    </dev/null >>console.log 2>&1
-"""
+_DRIVERS: Final[Mapping[Machine, Driver]] = {
+    Machine.CONTAINER: containers,
+    Machine.VIRTUAL_MACHINE: virtual_machines,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +64,7 @@ def prepare_host(rehearsal: Rehearsal, name: str, *, image: Path, login_key: str
     making = folder.with_name(f".{name}.making")
     if making.exists():
         shutil.rmtree(making)
-    for part in ("upper", "work", "root"):
-        (making / part).mkdir(parents=True)
+    making.mkdir(parents=True)
     (making / "base").symlink_to(image)
     spec = rehearsal.spec
     address = spec.hosts[name]
@@ -93,6 +83,7 @@ def prepare_host(rehearsal: Rehearsal, name: str, *, image: Path, login_key: str
             path.chmod(0o700 if path in {ssh, ssh.parent} else 0o755)
     for path in (ssh.parent, ssh, ssh / "authorized_keys"):
         shutil.chown(path, _LOGIN_ID, _LOGIN_ID)
+    driver_of(rehearsal).make_disk(making)
     making.rename(folder)
 
 
@@ -108,59 +99,40 @@ def boot_host(rehearsal: Rehearsal, name: str) -> None:
     Raises:
         PlaybookError: If this machine cannot mount or start it.
     """
-    folder = rehearsal.host_folder(name)
     group = group_of(rehearsal, name)
     cgroups.kill_group(group)  # remains of a host whose supervisor or init was killed
     cgroups.create_group(group)
-    network = str(namespace_file(rehearsal.namespace))
-    call(
-        [
-            *("unshare", "--mount", "--propagation", "slave", "sh", "-c", _BOOT_SCRIPT, "boot"),
-            *(str(group), network, BRIDGE, name),
-        ],
-        purpose=f"boot {name}",
-        cwd=folder,
-        SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1",
-    )
+    driver_of(rehearsal).boot(rehearsal, name, group)
+
+
+def driver_of(rehearsal: Rehearsal) -> Driver:
+    """What the rehearsal's kind of host can do."""
+    return _DRIVERS[rehearsal.spec.machine]
 
 
 def leader(rehearsal: Rehearsal, name: str) -> int | None:
-    """The host's first process as seen from here; None when the host does not run."""
-    for pid in cgroups.processes(group_of(rehearsal, name) / "payload" / "init.scope"):
-        try:
-            status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if any(line.startswith("NSpid:") and line.split()[-1] == "1" for line in status.splitlines()):
-            return pid
-    return None
+    """The process on this machine whose end is the host's; None when the host does not run."""
+    return driver_of(rehearsal).leader(group_of(rehearsal, name))
 
 
 def is_supervised(rehearsal: Rehearsal, name: str) -> bool:
-    """Whether systemd-nspawn runs for the host; without it a host is only half there."""
-    group = group_of(rehearsal, name)
-    # It starts in the first and moves to the second: asked the other way round, it could slip past between the looks.
-    return any(cgroups.members(part) for part in (group, group / "supervisor"))
+    """Whether what keeps a host running is there."""
+    return driver_of(rehearsal).is_supervised(group_of(rehearsal, name))
 
 
 def runs(rehearsal: Rehearsal, name: str) -> bool:
-    """Whether the host has booted far enough to have a first process, and a supervisor."""
-    return leader(rehearsal, name) is not None and bool(cgroups.members(group_of(rehearsal, name) / "supervisor"))
+    """Whether a host runs, with all that keeps it running."""
+    return driver_of(rehearsal).runs(group_of(rehearsal, name))
 
 
-def power_off(rehearsal: Rehearsal, name: str, *, seconds: float = 120) -> None:
+def power_off(rehearsal: Rehearsal, name: str, *, seconds: float = 240) -> None:
     """Shut a host down as its own `poweroff` would, and wait until it is off.
 
     Raises:
         PlaybookError: If it does not run, or does not end in time.
     """
-    pid = require_leader(rehearsal, name)
-    handle = os.pidfd_open(pid)
-    try:
-        if leader(rehearsal, name) == pid:  # still the same process now that it is held
-            signal.pidfd_send_signal(handle, signal.SIGRTMIN + 4)
-    finally:
-        os.close(handle)
+    require_leader(rehearsal, name)
+    driver_of(rehearsal).press_power_button(rehearsal.host_folder(name), group_of(rehearsal, name))
     deadline = time.monotonic() + seconds
     while is_supervised(rehearsal, name):
         if time.monotonic() > deadline:
@@ -175,6 +147,7 @@ def cut_power(rehearsal: Rehearsal, name: str) -> None:
     """End a host as a pulled plug does: at once, with nothing written down."""
     require_leader(rehearsal, name)
     cgroups.kill_group(group_of(rehearsal, name))
+    close_logins(sockets_folder(rehearsal.folder))  # one that is shared would wait for an answer of the dead host
 
 
 def require_leader(rehearsal: Rehearsal, name: str) -> int:

@@ -10,16 +10,17 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from installer.controller.debian_mirror import SUITE, DebianMirror, read_debian_mirror
 from installer.errors import ConfigurationError
-from installer.rehearsal.model import LOGIN_USER
+from installer.rehearsal.model import LOGIN_USER, Machine
 from installer.rehearsal.tools import call, clean_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 PACKAGES: Final = (
     *("ca-certificates", "dbus", "iproute2", "libpam-systemd", "nftables", "openssh-server"),
@@ -56,6 +57,26 @@ _FILES: Final = {
     "etc/hostname": ("", 0o644),
     "etc/machine-id": ("", 0o444),
 }
+# What a machine has and a container has not. Debian recommends apparmor with its kernels, so a server has it.
+_MACHINE_PACKAGES: Final = ("apparmor", "initramfs-tools", "kmod", "linux-image-cloud-amd64", "udev", "zstd")
+_LINK: Final = """\
+[Match]
+Driver=virtio_net
+
+[Link]
+Name=host0
+"""
+_CARD: Final = """\
+[Unit]
+Wants=sys-subsystem-net-devices-host0.device
+After=sys-subsystem-net-devices-host0.device network-pre.target
+"""
+_MACHINE_FILES: Final = {
+    # The name systemd-nspawn gives a container's card.
+    "etc/systemd/network/10-rehearsal.link": (_LINK, 0o644),
+    # A card is found some time after the start; and as with every network, what guards it comes before it.
+    "etc/systemd/system/rehearsal-network.service.d/card.conf": (_CARD, 0o644),
+}
 # What mmdebstrap and package scripts leave behind and no two hosts may share.
 _REMOVED: Final = (
     *("etc/ssh/ssh_host_*", "etc/apt/apt.conf.d/99mmdebstrap", "var/lib/dbus/machine-id"),
@@ -65,13 +86,46 @@ _RECIPE: Final = 1
 _BUILD_SECONDS: Final = 1200
 
 
-def ensure_image(images: Path, say: Callable[[str], None], *, mirror: str = "") -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a base image is made of.
+
+    Attributes:
+        purpose: What hosts it is for, as the operator reads it.
+        packages: Debian's packages, without what they depend on.
+        masked: Units that never start.
+        files: Content and mode by path.
+    """
+
+    purpose: str
+    packages: tuple[str, ...]
+    masked: tuple[str, ...]
+    files: Mapping[str, tuple[str, int]] = field(repr=False)
+
+
+RECIPES: Final[Mapping[Machine, Recipe]] = {
+    Machine.CONTAINER: Recipe(
+        purpose="the rehearsal hosts (once, about half a minute)", packages=PACKAGES, masked=_MASKED, files=_FILES
+    ),
+    Machine.VIRTUAL_MACHINE: Recipe(
+        purpose="the virtual machines (once, about a minute)",
+        packages=(*PACKAGES, *_MACHINE_PACKAGES),
+        masked=(*_MASKED, "serial-getty@ttyS0.service"),
+        files={**_FILES, **_MACHINE_FILES},
+    ),
+}
+
+
+def ensure_image(
+    images: Path, say: Callable[[str], None], *, mirror: str = "", machine: Machine = Machine.CONTAINER
+) -> Path:
     """The folder of the base image, built first if this recipe's is not there yet.
 
     Raises:
         ConfigurationError: If there is no mirror, or it does not give what the image needs.
     """
-    image = images / recipe_hash()
+    recipe = RECIPES[machine]
+    image = images / recipe_hash(recipe)
     if image.is_dir():
         return image
     images.mkdir(parents=True, exist_ok=True)
@@ -80,28 +134,28 @@ def ensure_image(images: Path, say: Callable[[str], None], *, mirror: str = "") 
             return image
         for leftover in images.glob(".building-*"):
             shutil.rmtree(leftover)
-        say("building the base image of the rehearsal hosts (once, about half a minute)")
+        say(f"building the base image of {recipe.purpose}")
         building = Path(tempfile.mkdtemp(prefix=".building-", dir=images))
         building.chmod(0o755)
-        _bootstrap(building, read_debian_mirror(archive=mirror), images / "build.log")
-        _finish(building)
+        _bootstrap(building, recipe, read_debian_mirror(archive=mirror), images / "build.log")
+        _finish(building, recipe)
         building.rename(image)
     return image
 
 
-def recipe_hash() -> str:
+def recipe_hash(recipe: Recipe) -> str:
     """Changes whenever the image would come out different."""
     architecture = call(["dpkg", "--print-architecture"], purpose="learn the architecture")
-    recipe = [_RECIPE, SUITE, architecture.strip(), PACKAGES, _MASKED, sorted(_FILES.items())]
-    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
+    inputs = [_RECIPE, SUITE, architecture.strip(), recipe.packages, recipe.masked, sorted(recipe.files.items())]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
 
-def _bootstrap(target: Path, mirror: DebianMirror, log: Path) -> None:
+def _bootstrap(target: Path, recipe: Recipe, mirror: DebianMirror, log: Path) -> None:
     """Fill a folder with Debian; mounts made on the way vanish with the process."""
     argv = [
         *("unshare", "--mount", "--propagation", "private"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
-        f"--include={','.join(PACKAGES)}",
+        f"--include={','.join(recipe.packages)}",
         *[f"--aptopt={option.removesuffix(';')}" for option in mirror.apt_options],
         "--dpkgopt=force-unsafe-io",  # throwaway hosts: what a crash loses can be made again
         *(SUITE, str(target), "-"),
@@ -138,7 +192,7 @@ def _proxies() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
-def _finish(root: Path) -> None:
+def _finish(root: Path, recipe: Recipe) -> None:
     """Make the minimal Debian a host that can be logged into, and that has nobody's identity."""
     purpose = "prepare the base image"
     chroot = ["chroot", str(root)]
@@ -149,14 +203,14 @@ def _finish(root: Path) -> None:
     for pattern in _REMOVED:
         for path in root.glob(pattern):
             path.unlink()
-    for name, (content, mode) in _FILES.items():
+    for name, (content, mode) in recipe.files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         path.write_text(content, encoding="utf-8")
         path.chmod(mode)
     call([*chroot, "systemctl", "enable", "ssh.service", "rehearsal-network.service"], purpose=purpose)
-    call([*chroot, "systemctl", "mask", *_MASKED], purpose=purpose)
+    call([*chroot, "systemctl", "mask", *recipe.masked], purpose=purpose)
 
 
 @contextmanager

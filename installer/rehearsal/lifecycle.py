@@ -16,20 +16,26 @@ from installer.controller.commands import Job, ensure_commands
 from installer.controller.logins import close_logins, sockets_folder
 from installer.errors import ConfigurationError
 from installer.rehearsal import cgroups, hosts
+from installer.rehearsal.accelerator import accelerator, kernel_of
 from installer.rehearsal.access import ensure_login_key, wait_for_login, write_known_hosts
 from installer.rehearsal.image import ensure_image
-from installer.rehearsal.model import Rehearsal, RehearsalSpec, namespace_of
+from installer.rehearsal.model import Machine, Rehearsal, RehearsalSpec, namespace_of
 from installer.rehearsal.network import ensure_network, raise_inotify_limit, remove_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from installer.controller.paths import Paths
 
 # Which folder a site's namespace and control groups belong to; forgotten at reboot, as they are.
 _OWNERS: Final = Path("/run/sitewright/rehearsals")
 _RECORD: Final = "rehearsal.json"
-_BOOT_SECONDS: Final = 180.0
+# The second is for a processor in software, on a controller that has other work.
+_BOOT_SECONDS: Final[Mapping[Machine, float]] = {Machine.CONTAINER: 180.0, Machine.VIRTUAL_MACHINE: 900.0}
+_JOBS: Final[Mapping[Machine, Sequence[Job]]] = {
+    Machine.CONTAINER: (Job.REHEARSAL, Job.SSH),
+    Machine.VIRTUAL_MACHINE: (Job.REHEARSAL, Job.VIRTUAL_MACHINES, Job.SSH),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,7 @@ class RehearsalState:
 
     site: str
     folder: Path
+    machine: Machine
     running: dict[str, bool]
 
 
@@ -51,8 +58,10 @@ def up(spec: RehearsalSpec, paths: Paths, say: Callable[[str], None], *, mirror:
         PlaybookError: If a host does not come up.
     """
     _require_root()
-    ensure_commands([Job.REHEARSAL, Job.SSH], say)
-    image = ensure_image(paths.base_images, say, mirror=mirror)
+    ensure_commands(jobs_of(spec.machine), say)
+    image = ensure_image(paths.base_images, say, mirror=mirror, machine=spec.machine)
+    if spec.machine is Machine.VIRTUAL_MACHINE:
+        accelerator(kernel_of(image), say)
     folder = paths.rehearsal(spec.site)
     with _locked(paths.rehearsals):
         _finish_removals(paths.rehearsals)
@@ -102,6 +111,17 @@ def down(site: str, paths: Paths, say: Callable[[str], None]) -> bool:
     return True
 
 
+def jobs_of(machine: Machine) -> Sequence[Job]:
+    """What the controller needs programs for."""
+    return _JOBS[machine]
+
+
+def machine_of(site: str, paths: Paths) -> Machine | None:
+    """What the hosts of a site's rehearsal are; None when there is no rehearsal."""
+    rehearsal = _read_record(paths.rehearsal(site))
+    return None if rehearsal is None else rehearsal.spec.machine
+
+
 def find(site: str, paths: Paths) -> Rehearsal:
     """The rehearsal of a site, as it was last brought up.
 
@@ -128,6 +148,7 @@ def list_rehearsals(paths: Paths) -> list[RehearsalState]:
         RehearsalState(
             site=rehearsal.spec.site,
             folder=rehearsal.folder,
+            machine=rehearsal.spec.machine,
             running={name: hosts.runs(rehearsal, name) for name in rehearsal.spec.hosts},
         )
         for rehearsal in found
@@ -139,13 +160,15 @@ def boot(rehearsal: Rehearsal, name: str) -> None:
     _require_root()
     rehearsal.host_folder(name)
     if not hosts.runs(rehearsal, name):
+        close_logins(sockets_folder(rehearsal.folder))
         hosts.boot_host(rehearsal, name)
-    wait_for_login(rehearsal, name, fresh=False, seconds=_BOOT_SECONDS)
+    wait_for_login(rehearsal, name, fresh=False, seconds=_BOOT_SECONDS[rehearsal.spec.machine])
 
 
 def _boot_all(rehearsal: Rehearsal, names: list[str], say: Callable[[str], None]) -> None:
     """Boot at the same time whatever does not run; then wait for all of them."""
     started = time.monotonic()
+    seconds = _BOOT_SECONDS[rehearsal.spec.machine]
     off = [name for name in names if not hosts.runs(rehearsal, name)]
     fresh = {name for name in off if hosts.is_fresh(rehearsal, name)}
     if off:
@@ -153,9 +176,7 @@ def _boot_all(rehearsal: Rehearsal, names: list[str], say: Callable[[str], None]
     for name in off:
         hosts.boot_host(rehearsal, name)
     with ThreadPoolExecutor(max_workers=max(len(names), 1)) as pool:
-        waits = [
-            pool.submit(wait_for_login, rehearsal, name, fresh=name in fresh, seconds=_BOOT_SECONDS) for name in names
-        ]
+        waits = [pool.submit(wait_for_login, rehearsal, name, fresh=name in fresh, seconds=seconds) for name in names]
         errors = [error for wait in waits if (error := wait.exception()) is not None]
     if errors:
         raise errors[0]
@@ -172,6 +193,11 @@ def _merge(spec: RehearsalSpec, folder: Path) -> RehearsalSpec:
     before = _read_record(folder)
     if before is None:
         return spec
+    if before.spec.machine is not spec.machine:
+        raise ConfigurationError(
+            f"the rehearsal of {spec.site} was brought up as {before.spec.machine}, not as {spec.machine}",
+            hint=f"start over with: ./install rehearse down --inventory {spec.site}",
+        )
     changed = [name for name, address in before.spec.hosts.items() if spec.hosts.get(name, address) != address]
     if changed or before.spec.network != spec.network:
         what = f"the address of {changed[0]}" if changed else "the network"

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from installer.errors import ConfigurationError
@@ -22,6 +23,13 @@ _SITE_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _HOST_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
+class Machine(StrEnum):
+    """What a rehearsal host is."""
+
+    CONTAINER = "container"
+    VIRTUAL_MACHINE = "vm"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RehearsalSpec:
     """The part of a site that matters to throwaway hosts.
@@ -31,12 +39,18 @@ class RehearsalSpec:
         network: The network all hosts are in, as `10.20.0.0/24`.
         hosts: Address of each host by its short name.
         virtual_ip: The address that moves between hosts; empty when there is none.
+        machine: What each host is.
+        memory_mb: Memory of a virtual machine in MB; a container shares the controller's.
+        cores: Processors of a virtual machine.
     """
 
     site: str
     network: str
     hosts: Mapping[str, str]
     virtual_ip: str = ""
+    machine: Machine = Machine.CONTAINER
+    memory_mb: int = 2048
+    cores: int = 2
 
     def __post_init__(self) -> None:
         """Refuse what could not be booted."""
@@ -138,6 +152,9 @@ class Rehearsal:
             "network": spec.network,
             "hosts": dict(spec.hosts),
             "virtual_ip": spec.virtual_ip,
+            "machine": spec.machine,
+            "memory_mb": spec.memory_mb,
+            "cores": spec.cores,
         }
         return json.dumps(raw, indent=2) + "\n"
 
@@ -145,7 +162,8 @@ class Rehearsal:
     def from_json(cls, text: str, folder: Path) -> Self:
         """Read back what `to_json` wrote."""
         raw: dict[str, Any] = json.loads(text)
-        return cls(spec=RehearsalSpec(**raw), folder=folder)
+        machine = Machine(raw.pop("machine", Machine.CONTAINER))  # once there was no other
+        return cls(spec=RehearsalSpec(**raw, machine=machine), folder=folder)
 
 
 def namespace_of(site: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import time
@@ -47,6 +48,17 @@ def ensure_network(rehearsal: Rehearsal) -> None:
     call([*ip, "address", "replace", address, "dev", BRIDGE], purpose=purpose)
     call([*ip, "link", "set", "dev", BRIDGE, "up"], purpose=purpose)
     call([*ip, "link", "set", "dev", "lo", "up"], purpose=purpose)
+
+
+def ensure_tap(rehearsal: Rehearsal, name: str) -> str:
+    """Have the end of a virtual machine's network card on the bridge; its name. It ends with the namespace."""
+    tap = f"vt-{hashlib.sha256(name.encode()).hexdigest()[:8]}"  # a host's name may be longer than an interface's
+    purpose = f"give {name} a network card"
+    ip = ["ip", "-netns", rehearsal.namespace]
+    if tap not in call([*ip, "-oneline", "link", "show"], purpose=purpose):
+        call([*ip, "tuntap", "add", "dev", tap, "mode", "tap"], purpose=purpose)
+    call([*ip, "link", "set", "dev", tap, "master", BRIDGE, "up"], purpose=purpose)
+    return tap
 
 
 def remove_network(namespace: str) -> None:

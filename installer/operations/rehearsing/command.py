@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from installer.operations.command_line import (
     Program,
     inventory_option,
+    machine_option,
     mirror_option,
     output_option,
     require_inventory,
 )
+
+if TYPE_CHECKING:
+    from installer.operations.request import Given, MachineChoice
 
 
 @click.group("rehearse")
@@ -20,15 +26,17 @@ def rehearse_command() -> None:
 
 @rehearse_command.command("up")
 @inventory_option
+@machine_option
 @mirror_option
 @output_option
 @click.pass_obj
-def rehearse_up(program: Program, inventory: str, mirror: str) -> None:
+def rehearse_up(program: Program, inventory: str, machine: MachineChoice | None, mirror: str) -> None:
     """Boot the site's hosts in a network without a way out."""
     from installer.operations.rehearsed import prepare
 
     require_inventory({"inventory": inventory})
-    request = program.request("rehearse up", {"inventory": inventory, "rehearse": True, "mirror": mirror})
+    given: Given = {"inventory": inventory, "rehearse": True, "machine": machine, "mirror": mirror}
+    request = program.request("rehearse up", given)
     rehearsal = prepare(request, program.paths, program.terminal, with_bundle=False)
     hosts = dict(rehearsal.spec.hosts)
     program.terminal.document(

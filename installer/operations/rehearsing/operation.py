@@ -30,14 +30,17 @@ def show_list(paths: Paths, terminal: Terminal) -> None:
     """Print every rehearsal on this machine."""
     states = list_rehearsals(paths)
     if terminal.output == "json":
-        rows = [{"site": state.site, "folder": str(state.folder), "hosts": state.running} for state in states]
+        rows = [
+            {"site": each.site, "folder": str(each.folder), "machine": each.machine, "hosts": each.running}
+            for each in states
+        ]
         terminal.document({"operation": "rehearse list", "result": "done", "rehearsals": rows})
     elif states:
         terminal.table(
-            ("site", "hosts", "running", "folder"),
+            ("site", "machine", "hosts", "running", "folder"),
             [
-                (state.site, str(len(state.running)), str(sum(state.running.values())), str(state.folder))
-                for state in states
+                (each.site, each.machine, str(len(each.running)), str(sum(each.running.values())), str(each.folder))
+                for each in states
             ],
         )
     else:
