@@ -34,6 +34,7 @@ SERVICE: Final = Service(
             module="installer.services.health.gateway",
             checks={
                 "address": "the virtual IP answers under the public name",
+                "apart": "a machine's user cannot log in where people do, even with its right password",
                 "up": "each gateway answers, so that it could take the virtual IP over",
             },
         ),

@@ -234,15 +234,12 @@ class Identity:
             self.change(f"put user {login} into group {group}", "PUT", path)
 
     def ensure_password(self, login: str, password: str) -> None:
-        """Set the password when it is another one; asking with a wrong one counts as a failed login, so unlock."""
+        """Set the password when it is another one."""
         answer = self.engine.request("POST", "/identity/verify", {"username": login, "password": password})
         if answer["authenticated"]:
             return
-        path = f"/user/{quote(login)}"
         body = {"password": password, "authenticatedUserPassword": self.engine.admin_password}
-        self.change(f"set the password of user {login}", "PUT", f"{path}/credentials", body)
-        if not self.check_mode:
-            self.engine.request("POST", f"{path}/unlock")
+        self.change(f"set the password of user {login}", "PUT", f"/user/{quote(login)}/credentials", body)
 
 
 def main() -> None:

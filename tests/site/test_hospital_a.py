@@ -112,12 +112,12 @@ def test_database_streams_synchronously_and_only_over_tls(operator: Operator, in
 
 
 def test_user_reaches_the_engine_through_the_virtual_ip(operator: Operator, installed: dict[str, Any]) -> None:
-    password = vault_values(operator)["vault_engine_probe_password"]
+    vault = vault_values(operator)
     ca = operator.state / "pki" / "ca.crt"
     name = "workflow.hospital-a.internal"
     base = ["curl", "--silent", "--show-error", "--cacert", str(ca), "--resolve", f"{name}:443:10.20.0.10"]
     url = f"https://{name}/engine-rest/engine"
-    answer = operator.within(*base, "--user", f"probe:{password}", url)
+    answer = operator.within(*base, "--user", f"admin:{vault['vault_engine_admin_password']}", url)
     assert json.loads(answer.stdout) == [{"name": "default"}]
     # The list of engines is public in Operaton; everything else asks who is there.
     url = f"https://{name}/engine-rest/process-definition/count"
@@ -125,6 +125,12 @@ def test_user_reaches_the_engine_through_the_virtual_ip(operator: Operator, inst
     assert refused.stdout == "401"
     demo = operator.within(*base, "--user", "demo:demo", "--output", "/dev/null", "--write-out", "%{http_code}", url)
     assert demo.stdout == "401"
+    # Where people log in a machine does not, and where machines do nobody does without a certificate.
+    options = ["--user", f"probe:{vault['vault_engine_probe_password']}"]
+    options += ["--output", "/dev/null", "--write-out", "%{http_code}"]
+    assert operator.within(*base, *options, url).stdout == "401"
+    there = [*base, "--resolve", f"{name}:8444:10.20.0.10", *options, url.replace(name, f"{name}:8444")]
+    assert operator.within(*there).stdout == "400"
     old = operator.within(*base, "--tls-max", "1.2", url)
     assert old.returncode == 35, old.stderr
 
@@ -286,7 +292,7 @@ def _edited(operator: Operator, folder: Path) -> tuple[Path, str, str]:
 @contextmanager
 def _user(operator: Operator) -> Iterator[dict[str, Any]]:
     """One who asks every 100 ms through the virtual address as long as the block runs; then what became of it."""
-    login = f"probe:{vault_values(operator)['vault_engine_probe_password']}"
+    login = f"admin:{vault_values(operator)['vault_engine_admin_password']}"
     words = [sys.executable, str(ROOT / "tests" / "site" / "load.py"), "10.20.0.10", "workflow.hospital-a.internal"]
     words += [str(operator.state / "pki" / "ca.crt"), "/engine-rest/process-definition/count"]
     argv = operator.argv("rehearse", "run", "--inventory", operator.site, "--", *words)

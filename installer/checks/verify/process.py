@@ -34,8 +34,8 @@ def check(subject: Subject) -> list[CheckResult]:
 
     A tier that gives no answer is a failed check of its own, and hides neither the others nor other applications.
     """
-    pool = subject.gateway()
-    engine = _json(subject, pool, "GET", "/engine-rest/engine")
+    engine = _json(subject, subject.gateway(), "GET", "/engine-rest/engine", known=False)
+    pool = subject.machines()
     results = [
         passed_if(
             [each["name"] for each in engine] == ["default"],
@@ -145,16 +145,16 @@ def _cached(subject: Subject, keys: str, least: int) -> list[CheckResult]:
     return [result]
 
 
-def _json(subject: Subject, pool: urllib3.HTTPSConnectionPool, method: str, path: str, **options: Any) -> Any:
-    """One REST call as the user `probe`.
+def _json(
+    subject: Subject, pool: urllib3.HTTPSConnectionPool, method: str, path: str, *, known: bool = True, **options: Any
+) -> Any:
+    """One REST call as the user `probe`, or as somebody unknown.
 
     Raises:
         OSError: If the answer is not 200.
     """
-    headers = {
-        **pool.headers,
-        **urllib3.make_headers(basic_auth=f"probe:{subject.secrets['engine_probe_password']}"),
-    }
+    login = f"probe:{subject.secrets['engine_probe_password']}"
+    headers = {**pool.headers, **(urllib3.make_headers(basic_auth=login) if known else {})}
     answer = pool.request(method, path, headers=headers, **options)
     if answer.status != HTTP_OK:
         raise OSError(f"{method} {path}: {answer.status} {answer.data[:300].decode(errors='replace')}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS: Final = 15.0
 HTTPS_PORT: Final = 443
 HTTP_OK: Final = 200
+HTTP_UNAUTHORIZED: Final = 401
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,11 @@ class Subject:
             assert_hostname=name,
             headers={"Host": name if port == HTTPS_PORT else f"{name}:{port}"},
         )
+
+    def machines(self) -> urllib3.HTTPSConnectionPool:
+        """Where workers and probes reach the engine through the virtual IP, with a certificate of the site."""
+        port = int(self.setting("gateway_machine_port"))
+        return self.https(self.site["virtual_ip"], port, name=self.site["public_name"])
 
     def gateway(self) -> urllib3.HTTPSConnectionPool:
         """The user's side: the virtual IP under the site's public name."""

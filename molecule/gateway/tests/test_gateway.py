@@ -51,11 +51,11 @@ def test_debians_own_nginx_stays_off(host: Host) -> None:
     assert host.check_output("ps -o user= -C nginx | sort -u") == "gateway"
 
 
-def test_only_port_443_is_open_besides_ssh(host: Host) -> None:
+def test_only_its_two_ports_are_open_besides_ssh(host: Host) -> None:
     listening = host.check_output(
         "ss --no-header --tcp --listening --numeric | awk '{print $4}' | sed 's/.*://' | sort -u"
     )
-    assert set(listening.split()) <= {"443", "22"}
+    assert set(listening.split()) <= {"443", "8444", "22"}
 
 
 def test_older_tls_is_refused(host: Host) -> None:

@@ -36,8 +36,7 @@ export class TaskRunner {
     this.#config = config;
     this.#log = log;
     const { engine, identity, tasks } = config;
-    const { ca, minVersion, rejectUnauthorized } = tlsOptions(identity);
-    const agent = new Agent({ keepAlive: true, ca, minVersion, rejectUnauthorized });
+    const agent = new Agent({ keepAlive: true, ...tlsOptions(identity) });
     const timeout = { connect: 3000, secureConnect: 5000, request: tasks.longPollMs + ANSWER_MS };
     this.#client = new Client({
       baseUrl: engine.url,

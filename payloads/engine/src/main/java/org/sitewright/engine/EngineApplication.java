@@ -1,12 +1,18 @@
 package org.sitewright.engine;
 
 import jakarta.servlet.Filter;
+import java.util.Set;
+import org.operaton.bpm.engine.impl.cfg.AbstractProcessEnginePlugin;
+import org.operaton.bpm.engine.impl.cfg.ProcessEngineConfigurationImpl;
+import org.operaton.bpm.engine.impl.cfg.ProcessEnginePlugin;
 import org.operaton.bpm.engine.rest.security.auth.ProcessEngineAuthenticationFilter;
 import org.operaton.bpm.engine.rest.security.auth.impl.HttpBasicAuthenticationProvider;
+import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
 import org.springframework.boot.web.servlet.FilterRegistrationBean;
 import org.springframework.context.annotation.Bean;
+import org.springframework.core.Ordered;
 
 /**
  * Operaton's REST API and web applications in one process. All settings come from the configuration
@@ -32,5 +38,27 @@ public class EngineApplication {
         ProcessEngineAuthenticationFilter.AUTHENTICATION_PROVIDER_PARAM,
         HttpBasicAuthenticationProvider.class.getName());
     return registration;
+  }
+
+  /** Before every other filter, so that whoever looks at a password knows who asks. */
+  @Bean
+  FilterRegistrationBean<CallerFilter> caller() {
+    FilterRegistrationBean<CallerFilter> registration = new FilterRegistrationBean<>(new CallerFilter());
+    registration.setName("caller");
+    registration.addUrlPatterns("/*");
+    registration.setOrder(Ordered.HIGHEST_PRECEDENCE);
+    return registration;
+  }
+
+  /** Users whose passwords are looked at only where machines log in, and a limit of guesses that locks nobody. */
+  @Bean
+  ProcessEnginePlugin guardedIdentity(@Value("${sitewright.machine-users:}") Set<String> machines) {
+    var factory = new GuardedIdentityProvider.Factory(Set.copyOf(machines), new LoginLimit(System::nanoTime));
+    return new AbstractProcessEnginePlugin() {
+      @Override
+      public void preInit(ProcessEngineConfigurationImpl configuration) {
+        configuration.setIdentityProviderSessionFactory(factory);
+      }
+    };
   }
 }
