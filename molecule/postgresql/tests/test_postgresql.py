@@ -113,3 +113,28 @@ def test_an_interrupted_change_was_taken_back_to_what_the_inventory_says(host: H
     waiting = _sql(host, "SELECT name FROM pg_settings WHERE pending_restart")
     assert waiting == []
     assert _sql(host, "SHOW max_connections") == ["100"]
+
+
+def test_who_reads_or_changes_rows_by_hand_is_written_down_and_no_password(host: Host) -> None:
+    if not _is_primary(host):
+        return
+    statements = (
+        "CREATE TABLE audited (patient text)",
+        "INSERT INTO audited VALUES ('of-the-insert')",
+        "SELECT count(*) FROM audited",
+        "CREATE ROLE audited PASSWORD 'of-the-role'",
+        "DROP TABLE audited",
+        "DROP ROLE audited",
+        "SELECT count(*) FROM pg_class",
+    )
+    for statement in statements:
+        _sql(host, statement)
+    journal = host.check_output("journalctl --unit patroni --output cat --no-pager --grep 'AUDIT: SESSION'")
+    said = [line.split("AUDIT: ", 1)[1] for line in journal.splitlines() if "audited" in line or "pg_class" in line]
+    assert [line.split(",")[3] for line in said] == ["DDL", "WRITE", "READ", "ROLE", "DDL", "ROLE"]
+    assert all("postgres@postgres" in line for line in journal.splitlines() if "audited" in line)
+    assert "<REDACTED>" in said[3]
+    assert "of-the-role" not in journal
+    assert _sql(
+        host, "SELECT unnest(setconfig) FROM pg_db_role_setting JOIN pg_roles ON oid = setrole WHERE rolname = 'engine'"
+    ) == ["pgaudit.log=ddl, role"]
