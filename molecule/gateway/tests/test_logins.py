@@ -78,3 +78,25 @@ def test_what_a_person_reads_is_written_down_by_name(people: People) -> None:
     assert people.ask("admin", people.admin) == 200
     said = people.journal("access")[-1]
     assert (said["user"], said["method"], said["path"], said["result"]) == ("admin", "GET", API, "200")
+
+
+@pytest.mark.parametrize("path", ["/operaton/app/cockpit/default/", "/operaton/app/admin/default/"])
+def test_pages_of_administrators_are_for_the_networks_named(people: People, path: str) -> None:
+    """An address of another network asks through the address that moves: it is put on the host for that."""
+    shown = (
+        "curl --silent --max-time 10 --cacert /etc/sitewright/tls/ca.crt --output /dev/null --write-out '%{http_code}'"
+    )
+    assert people.host.check_output(f"{shown} https://{NAME}{path}") in {"200", "302"}
+    gateway = Host.get_host("ansible://gw1", ansible_inventory=people.host.backend.ansible_inventory)
+    other = "10.251.0.13"
+    for at in (gateway, Host.get_host("ansible://gw2", ansible_inventory=people.host.backend.ansible_inventory)):
+        at.check_output(f"ip route replace {other}/32 dev host0")
+    people.host.check_output(f"ip address replace {other}/32 dev host0")
+    try:
+        outside = f"{shown} --interface {other} https://{NAME}"
+        assert people.host.check_output(f"{outside}{path}") == "403"
+        login = "/operaton/api/admin/auth/user/default/login/cockpit --data username=admin --data password=x"
+        assert people.host.check_output(f"{outside}{login}") == "403"
+        assert people.host.check_output(f"{outside}/operaton/app/tasklist/default/") in {"200", "302"}
+    finally:
+        people.host.check_output(f"ip address delete {other}/32 dev host0")
