@@ -16,6 +16,7 @@ from installer.controller.logins import close_logins, sockets_folder
 from installer.controller.release import read_release
 from installer.errors import BundleError
 from installer.manifests import load_manifests
+from installer.manifests.controls import control_checks
 from installer.operations.keeping import Keeper
 from installer.pki import Wanted, certificates_wanted, read_custom
 from installer.playbooks.runner import Runner, RunnerSettings, mitogen_available
@@ -118,7 +119,10 @@ def load(request: Request, paths: Paths) -> tuple[Site, Mapping[str, RoleManifes
     """
     manifests = load_manifests(paths.root)
     site = load_site(
-        request.inventory_folder(paths), manifests=manifests, rehearsal=request.rehearse, check_ids=set(CHECKS)
+        request.inventory_folder(paths),
+        manifests=manifests,
+        rehearsal=request.rehearse,
+        check_ids={*CHECKS, *control_checks()},
     )
     return site, manifests
 

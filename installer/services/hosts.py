@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from installer.manifests import controls
 from installer.services import known_services, services_of
 from installer.services.allocation import Allocation, allocate
 from installer.services.model import Situation
@@ -46,8 +47,23 @@ def explain(site: Mapping[str, Any], host: str, service: str, facts: Mapping[str
 
 
 def kernel_settings(site: Mapping[str, Any], host: str) -> dict[str, int]:
-    """Sysctls of a host: what its services want, where they agree; see `KernelSetting` for where they do not."""
-    return resolve(services_of(site["hosts"][host]["groups"]).values())
+    """Sysctls of a host: what its services and its hardening want.
+
+    Where services do not agree, `KernelSetting` says what is done.
+
+    Raises:
+        ValueError: If a service wants what hardening refuses; with both sides and the waiver that decides it.
+    """
+    services = services_of(site["hosts"][host]["groups"])
+    wanted = resolve(services.values())
+    for key, (value, control) in controls.sysctls(site, host).items():
+        if wanted.setdefault(key, value) != value:
+            by = ", ".join(name for name, service in services.items() if key in {each.key for each in service.kernel})
+            raise ValueError(
+                f"{key} on {host}: {by} wants {wanted[key]}, {control} wants {value}; one of them must give way: "
+                f"waive {control} for {host}, with a reason"
+            )
+    return dict(sorted(wanted.items()))
 
 
 def resolve(services: Iterable[Service]) -> dict[str, int]:

@@ -132,6 +132,10 @@ class Site:
             "groups": {name: list(members) for name, members in self.groups.items()},
             "applications": {name: dict(said) for name, said in self.applications.items()},
             "settings": dict(self.shared),
+            "waivers": [
+                {"check": each.check, "host": each.host, "reason": each.reason, "expires": str(each.expires)}
+                for each in self.waivers
+            ],
         }
 
     def settings_of(self, host: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ _OF_NO_SERVICE: Final = (
     Stage(name="facts", playbook="install-facts.yml", always=True),
     Stage(name="certificates", playbook="install-certificates.yml"),
     Stage(name="base", playbook="install-base.yml", needs=("repository",), seconds=45),
+    Stage(name="hardening", playbook="install-hardening.yml", needs=("base",)),
     Stage(name="models", playbook="install-models.yml", needs=("engine", "gateway")),
 )
 

@@ -42,6 +42,13 @@ def host_certificates_wanted(site: Mapping[str, Any], host: str) -> dict[str, di
     return certificates.certificates_wanted(site, host, known_manifests())
 
 
+def controls_excepted(site: Mapping[str, Any], host: str) -> list[str]:
+    """See `installer.manifests.controls.exceptions`; the ids alone."""
+    from installer.manifests import controls
+
+    return sorted(controls.exceptions(site, host))
+
+
 class FilterModule:
     """Filters of this file."""
 
@@ -52,4 +59,5 @@ class FilterModule:
             "early_files_wanted": early_files_wanted,
             "base_host_names": base_host_names,
             "host_certificates_wanted": host_certificates_wanted,
+            "controls_excepted": controls_excepted,
         }

@@ -20,9 +20,11 @@ options:
     suboptions:
       path: {description: Where., type: path, required: true}
       state:
-        description: What the entry is; V(absent) removes a file or link, and only an empty directory.
+        description:
+          - What the entry is; V(absent) removes a file or link, and only an empty directory. V(existing) gives what
+            is there its owner, group and mode, and makes nothing.
         type: str
-        choices: [file, directory, link, absent]
+        choices: [file, directory, link, absent, existing]
         default: file
       content: {description: The whole text of a file., type: str}
       target: {description: What a link points at., type: path}
@@ -182,7 +184,7 @@ def main() -> None:
     """Entry point of the module."""
     entry_spec = {
         "path": {"type": "path", "required": True},
-        "state": {"type": "str", "choices": ["file", "directory", "link", "absent"], "default": "file"},
+        "state": {"type": "str", "choices": ["file", "directory", "link", "absent", "existing"], "default": "file"},
         "content": {"type": "str"},
         "target": {"type": "path"},
         "owner": {"type": "str", "default": "root"},
@@ -191,7 +193,7 @@ def main() -> None:
         "validate": {"type": "list", "elements": "str", "default": []},
         "show": {"type": "str", "choices": ["all", "masked", "nothing"]},
     }
-    required = [("state", "file", ["content"]), ("state", "link", ["target"])]
+    required = [("state", "file", ["content"]), ("state", "link", ["target"]), ("state", "existing", ["mode"])]
     module = AnsibleModule(
         argument_spec={
             "files": {
@@ -246,7 +248,7 @@ def main() -> None:
         ):
             changed.append(entry["path"])
             plan.append(without_content(entry))
-        if entry["state"] in MODES and attributes(module, entry):
+        if entry["state"] in (*MODES, "existing") and attributes(module, entry):
             if entry["path"] not in changed:
                 plan.append({"kind": "permissions", "name": entry["path"], "new": wished_attributes(entry)})
             changed.append(entry["path"])

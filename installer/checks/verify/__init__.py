@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from installer.checks.verify import listeners, packages, process, release
 from installer.report import CheckResult, Report, Verdict
 from installer.services import known_services
+from installer.verify import hardening, listeners, packages, process, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 # Not of one service: what an application does, what listens anywhere, what is installed anywhere.
 _PROOF: Final[dict[str, Check]] = {"process": process.check}
 _LISTENERS: Final[dict[str, Check]] = {"listeners": listeners.check}
-_INSTALLED: Final[dict[str, Check]] = {"packages": packages.check, "release": release.check}
+_INSTALLED: Final[dict[str, Check]] = {
+    "packages": packages.check,
+    "release": release.check,
+    "hardening": hardening.check,
+}
 # First parts of the ids of what is of no single service.
 PARTS: Final = (*_PROOF, *_LISTENERS, *_INSTALLED)
 

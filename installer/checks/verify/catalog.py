@@ -20,6 +20,8 @@ _OWN: Final = {
     "packages.versions": "the packages of the platform are installed in the bundle's versions",
     "packages.answers": "a host says which packages it has",
     "release.hosts": "a host was last worked on with the release and bundle that the journal names",
+    "hardening.controls": "every control of docs/hardening.md that the site does not waive is in force",
+    "hardening.answers": "a host, asked as root, says which settings are in force",
     "release.answers": "a host says which release it has",
 }
 

@@ -104,6 +104,7 @@ def subject_of(context: OperationContext) -> Iterator[Subject]:
             ssh=context.ssh,
             carried=context.carried,
             release=_release_of(context),
+            sudo_password=context.become_password,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import ssl
 import subprocess
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import urllib3
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from installer.manifests import RoleManifest
@@ -44,6 +45,7 @@ class Subject:
         ssh: Host name to the argv prefix that runs a command there.
         carried: For each role the packages it asks for and needs, with the bundle's versions.
         release: What the hosts must say in /etc/sitewright/release; a part that is not known is left out.
+        sudo_password: Gives sudo's password on the hosts, or None where it asks for none.
     """
 
     site: Mapping[str, Any]
@@ -55,6 +57,7 @@ class Subject:
     ssh: Mapping[str, Sequence[str]]
     carried: Mapping[str, Mapping[str, str]]
     release: Mapping[str, str]
+    sudo_password: Callable[[], str | None] = field(default=lambda: None, repr=False)
 
     @property
     def name(self) -> str:
@@ -107,14 +110,30 @@ class Subject:
         """The user's side: the virtual IP under the site's public name."""
         return self.https(self.site["virtual_ip"], HTTPS_PORT, name=self.site["public_name"])
 
-    def run(self, host: str, argv: Sequence[str]) -> str:
+    def run_as_root(self, host: str, script: str) -> str:
+        """Let root's shell on a host read what only root may; the script must not read its input.
+
+        Raises:
+            OSError: If SSH, sudo or the script fails, with what it said.
+        """
+        password = self.sudo_password()
+        if password is None:
+            return self.run(host, ["sudo", "-n", "sh", "-c", shlex.quote(script)])
+        return self.run(host, ["sudo", "-S", "-p", "''", "sh", "-c", shlex.quote(script)], said=f"{password}\n")
+
+    def run(self, host: str, argv: Sequence[str], *, said: str = "") -> str:
         """Run a read-only command on a host over SSH.
+
+        Args:
+            host: Its short name.
+            argv: The command, as the host's shell reads it.
+            said: What it reads.
 
         Raises:
             OSError: If SSH or the command fails, with what it said.
         """
         answer = subprocess.run(  # noqa: S603 - argv is built here, from the inventory's own connection settings
-            [*self.ssh[host], *argv], capture_output=True, text=True, timeout=60, check=False
+            [*self.ssh[host], *argv], capture_output=True, text=True, timeout=60, check=False, input=said
         )
         if answer.returncode != 0:
             said = answer.stderr.strip() or answer.stdout.strip()

@@ -1,0 +1,74 @@
+"""What an attacker and an administrator find on a hardened host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
+
+
+def _sshd(host: Host) -> dict[str, str]:
+    with host.sudo():
+        lines = host.check_output("/usr/sbin/sshd -T").splitlines()
+    return dict(line.partition(" ")[::2] for line in lines)
+
+
+def test_root_passwords_and_forwarding_are_refused_by_the_running_sshd(host: Host) -> None:
+    settings = _sshd(host)
+    assert settings["permitrootlogin"] == "no"
+    assert settings["passwordauthentication"] == settings["kbdinteractiveauthentication"] == "no"
+    assert settings["disableforwarding"] == "yes"
+    assert "nistp" not in settings["kexalgorithms"] + settings["hostkeyalgorithms"]
+    assert "sha1" not in settings["macs"]
+    changed = float(host.check_output("sudo stat -c %Y /etc/ssh/sshd_config.d/10-sitewright.conf"))
+    asked = "systemctl show ssh.service -P StateChangeTimestamp"
+    assert float(host.check_output(f'date -d "$({asked})" +%s')) >= changed - 1
+
+
+def test_only_the_operator_logs_in(host: Host) -> None:
+    assert _sshd(host)["allowusers"] == "sitewright"
+
+
+def test_a_way_through_the_host_is_refused(host: Host) -> None:
+    # A client of this very host asks it for a tunnel to its own repository.
+    asked = "ssh -o BatchMode=yes -o StrictHostKeyChecking=no -W 127.0.0.1:22 127.0.0.1 </dev/null 2>&1; true"
+    assert "refused" in host.check_output(asked) or "denied" in host.check_output(asked).lower()
+
+
+def test_network_settings_are_in_force(host: Host) -> None:
+    for key, value in {
+        "net.ipv4.conf.all.accept_redirects": 0,
+        "net.ipv4.conf.all.send_redirects": 0,
+        "net.ipv4.conf.all.rp_filter": 1,
+        "net.ipv4.conf.all.log_martians": 1,
+        "net.ipv4.ip_forward": 0,
+        "net.ipv6.conf.all.accept_ra": 0,
+    }.items():
+        assert host.sysctl(key) == value, key
+
+
+def test_a_kernel_setting_of_a_real_host_is_written_all_the_same(host: Host) -> None:
+    assert host.file("/etc/sysctl.d/60-sitewright.conf").contains("kernel.kptr_restrict = 2")
+
+
+def test_sudo_still_works_and_is_written_down(host: Host) -> None:
+    assert host.check_output("sudo -n id -un") == "root"
+    with host.sudo():
+        assert "COMMAND=/usr/bin/id" in host.file("/var/log/sudo.log").content_string.replace("\n    ", " ")
+
+
+def test_a_new_login_has_closed_files_and_a_shell_that_ends(host: Host) -> None:
+    assert host.check_output("bash -lc 'umask; echo $TMOUT'").split() == ["0027", "900"]
+
+
+def test_a_weak_password_is_refused(host: Host) -> None:
+    with host.sudo():
+        host.check_output("useradd weakling")
+        refused = host.run("echo weakling:weak | chpasswd")
+        host.check_output("userdel weakling")
+    assert "BAD PASSWORD" in refused.stderr + refused.stdout
+
+
+def test_modules_nobody_needs_are_refused(host: Host) -> None:
+    assert host.file("/etc/modprobe.d/sitewright.conf").contains("^install usb-storage /bin/false$")
