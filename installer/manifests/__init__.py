@@ -83,6 +83,7 @@ class RoleManifest:
         data_directories: Where data lives that must not be lost: paths, or role variables that hold them.
         fsync_directories: Directories whose disk must be quick to sync, likewise.
         shared: Role variables that others read as well, beside those of ports and directories.
+        shared_by_host: Likewise, but each host may have a value of its own.
         overridable: Role variables the wiring sets and an operator may set to something better.
     """
 
@@ -97,6 +98,7 @@ class RoleManifest:
     data_directories: tuple[str, ...]
     fsync_directories: tuple[str, ...]
     shared: tuple[str, ...]
+    shared_by_host: tuple[str, ...]
     overridable: tuple[str, ...]
 
 
@@ -162,6 +164,7 @@ def _manifest(role: str, document: Document) -> RoleManifest:
         data_directories=tuple(said.get("data_directories", ())),
         fsync_directories=tuple(said.get("fsync_directories", ())),
         shared=tuple(said.get("shared", ())),
+        shared_by_host=tuple(said.get("shared_by_host", ())),
         overridable=tuple(said.get("overridable", ())),
     )
 

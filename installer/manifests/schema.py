@@ -66,6 +66,7 @@ class _Manifest(_Strict):
     data_directories: list[Directory] = []
     fsync_directories: list[Directory] = []
     shared: list[Name] = []
+    shared_by_host: list[Name] = []
     overridable: list[Name] = []
 
 

@@ -41,6 +41,7 @@ def host_variables(manifest: RoleManifest) -> Iterator[str]:
     """Variables others read that each host may have its own value of."""
     directories = dict.fromkeys((*manifest.data_directories, *manifest.fsync_directories))
     yield from (directory for directory in directories if not directory.startswith("/"))
+    yield from manifest.shared_by_host
 
 
 def listeners_of(site: Mapping[str, Any], host: str, manifests: Mapping[str, RoleManifest]) -> list[Listener]:

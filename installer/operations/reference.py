@@ -13,6 +13,7 @@ import yaml
 from installer.checks.preflight.catalog import CHECKS
 from installer.checks.verify import catalog as verification
 from installer.manifests import ALL_HOSTS, load_manifests
+from installer.manifests.controls import PREFIX, known_controls
 from installer.services import known_services
 from installer.services.hosts import explain
 from installer.site.relations import read_relations
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from installer.manifests import PortSpec, RoleManifest
+    from installer.manifests.controls import Control
     from installer.services import GroupRule, Service
     from installer.site.role_variables import Option
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _PROGRAM: Final = "python -m installer.operations.reference"
 _GENERATED: Final = f"<!-- Made by `{_PROGRAM}` from the roles; change those, not this page. -->"
+_KINDS: Final = {"login_defs": "/etc/login.defs", "sysctl": "kernel", "modes": "mode", "modules": "not loaded"}
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -113,6 +116,39 @@ def checks_page() -> str:
         + "\n## After: `verify`\n\nThe services' and the listeners' are asked by `status` as well. `evidence.json` and "
         "its page hold every answer; none can be waived. A check that ends in `.answers` shows only when somebody gave "
         "none, with the host, the port and what to do.\n\n" + table(["Check", "What it makes sure of"], proven)
+    )
+
+
+def hardening_page(controls: Mapping[str, Control]) -> str:
+    """What the role hardening refuses, with reasons, benchmarks and how to do without."""
+    rows = [
+        [f"`{PREFIX}{each.id}`", each.title, each.why, ", ".join(each.references), _set_by(each)]
+        for each in controls.values()
+    ]
+    return (
+        f"# Hardening\n\n{_GENERATED}\n\nEvery host refuses the following. References are to CIS Debian Linux 12 "
+        "Benchmark 1.1.0, ANSSI BP-028 2.0 and lynis' tests. `verify` asks each host, as root, whether it is in force "
+        "(`hardening.controls`).\n\nA site, or one host of it, does without a control by a waiver, which every "
+        "evidence shows until it expires:\n\n```yaml\nsitewright:\n  waivers:\n    - check: hardening.ssh.forwarding\n"
+        "      host: gw1\n      reason: the hospital's support comes in through gw1\n      expires: 2027-03-31\n```\n\n"
+        + table(["Control", "What is so", "Why", "Asked for by", "How"], rows)
+        + "\n## What is not done, and why\n\n"
+        "- **Passwords are not aged** (CIS 5.4.1.1, AUTH-9286): a password that is too old closes the login to its "
+        "owner's key as well, and a site whose administrators use keys only would be without one after a year.\n"
+        "- **SSH allows ten sessions a connection** (SSH-7408 asks for two): the installation shares one connection.\n"
+    )
+
+
+def _set_by(control: Control) -> str:
+    """What a control sets, kind by kind."""
+    return "; ".join(
+        f"{_KINDS.get(kind, kind)}: "
+        + ", ".join(
+            f"`{name} {value}`" if isinstance(said, dict) else f"`{name}`"
+            for name, value in (said.items() if isinstance(said, dict) else ((each, "") for each in said))
+        )
+        for kind, said in control.settings.items()
+        if not isinstance(said, bool)
     )
 
 
@@ -271,6 +307,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         root / "docs" / "tls.md": tls_page(manifests, variables),
         root / "docs" / "checks.md": checks_page(),
         root / "docs" / "roles.md": roles_page(root, variables, wired_variables(root, manifests)),
+        root / "docs" / "hardening.md": hardening_page(known_controls(root)),
         root / "docs" / "sizing.md": sizing_page(known_services()),
         root / "playbooks" / "site.yml": site_playbook(root),
     }

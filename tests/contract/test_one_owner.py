@@ -310,7 +310,8 @@ def test_other_roles_wiring_reads_the_resolved_value(name: str) -> None:
     for path, text in _sources(OWNERS[name]):
         if path.parent == WIRING_FOLDER:
             bare = re.sub(
-                rf"site\.settings\.{name}\b|hostvars, '{name}'|site\.hosts, 'settings'\)\s*\| map\(attribute='{name}'",
+                rf"site\.(settings|hosts\[inventory_hostname\]\.settings)\.{name}\b|hostvars, '{name}'"
+                rf"|site\.hosts, 'settings'\)\s*\| map\(attribute='{name}'",
                 "",
                 text,
             )

@@ -29,6 +29,7 @@ def site(*host_groups: str, rehearsal: bool = False) -> dict[str, object]:
         "site_class": "production",
         "hosts": {"h": {"groups": list(host_groups)}},
         "groups": {group: ["h"] for group in host_groups},
+        "waivers": [],
     }
 
 

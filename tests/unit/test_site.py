@@ -93,7 +93,7 @@ def test_the_site_variable_has_the_agreed_shape(load: Callable[..., Site]) -> No
     resolved = load().resolved()
     assert list(resolved) == [
         *("name", "site_class", "domain", "public_name", "network", "virtual_ip", "timezone", "rehearsal"),
-        *("hosts", "groups", "applications", "settings"),
+        *("hosts", "groups", "applications", "settings", "waivers"),
     ]
     assert resolved["groups"]["etcd"] == ["svc1", "svc2", "svc3"]
     assert resolved["hosts"]["db1"] == {

@@ -7,10 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from installer.checks.verify import listeners, packages, process, release
+from installer.checks.verify import hardening, listeners, packages, process, release
 from installer.report import CheckResult, Report, Verdict
 from installer.services import known_services
-from installer.verify import hardening, listeners, packages, process, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

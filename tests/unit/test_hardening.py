@@ -1,0 +1,117 @@
+"""Controls, their exceptions, what they ask of the kernel, and how a host's answer is judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from installer.manifests.controls import control_checks, exceptions, known_controls
+from installer.services.hosts import kernel_settings
+from installer.verify.hardening import missing, question, read
+from plugins.filter.hardening import controls_in_force, hardening_pairs
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTROLS = known_controls()
+KINDS = {
+    *("sshd", "login_defs", "pwquality", "coredump", "sysctl", "profile", "sudo", "limits", "modules", "modes"),
+    "banner",
+}
+
+
+def raw() -> list[dict[str, Any]]:
+    return [{"id": each.id, "title": each.title, **each.settings} for each in CONTROLS.values()]
+
+
+def site(*waivers: dict[str, Any], groups: tuple[str, ...] = ("redis",)) -> dict[str, Any]:
+    return {
+        "rehearsal": False,
+        "hosts": {"h": {"groups": list(groups)}},
+        "groups": {group: ["h"] for group in groups},
+        "waivers": list(waivers),
+    }
+
+
+def waiver(check: str, host: str | None = None) -> dict[str, Any]:
+    return {"check": check, "host": host, "reason": "the scanner needs it", "expires": "2027-03-31"}
+
+
+def test_every_control_has_a_reason_a_reference_and_sets_something_known() -> None:
+    assert len(CONTROLS) > 20
+    for control in CONTROLS.values():
+        assert control.title
+        assert control.why
+        assert control.references, control.id
+        assert control.settings.keys() <= KINDS, control.id
+        assert control.settings, control.id
+
+
+def test_no_two_controls_set_the_same() -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for control in CONTROLS.values():
+        for kind, said in control.settings.items():
+            for name in said if isinstance(said, dict) else ():
+                assert seen.setdefault((kind, name), control.id) == control.id
+
+
+def test_a_waiver_takes_a_control_and_its_kernel_settings_from_one_host() -> None:
+    assert "kernel.sysrq" in kernel_settings(site(), "h")
+    excepted = site(waiver("hardening.kernel.interfaces", "h"), waiver("hardening.ssh.root", "other"))
+    assert exceptions(excepted, "h") == {"kernel.interfaces": "until 2027-03-31: the scanner needs it"}
+    assert "kernel.sysrq" not in kernel_settings(excepted, "h")
+    assert "hardening.kernel.interfaces" in control_checks()
+
+
+def test_a_service_that_wants_what_hardening_refuses_is_an_error_with_both_sides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    control = CONTROLS["network.floods"]
+    hostile = {**CONTROLS, control.id: type(control)(
+        id=control.id, title="", why="", references=(), settings={"sysctl": {"vm.overcommit_memory": 2}}
+    )}  # fmt: skip
+    monkeypatch.setattr("installer.manifests.controls.known_controls", lambda: hostile)
+    with pytest.raises(ValueError, match=r"on h: redis wants 1, hardening\.network\.floods wants 2"):
+        kernel_settings(site(), "h")
+
+
+def test_the_operator_is_never_locked_out() -> None:
+    with pytest.raises(AnsibleFilterError, match="would let nobody in"):
+        controls_in_force(raw(), [], [])
+    with pytest.raises(AnsibleFilterError, match="would lock out root"):
+        controls_in_force(raw(), [], ["root"])
+    assert controls_in_force(raw(), ["ssh.root"], ["root"])
+    with pytest.raises(AnsibleFilterError, match=r"names no control: ssh\.roots"):
+        controls_in_force(raw(), ["ssh.roots"], ["operator"])
+
+
+def test_ssh_takes_exactly_the_logins() -> None:
+    found = hardening_pairs(controls_in_force(raw(), [], ["operator", "nightshift", "operator"]), "sshd")
+    assert ("AllowUsers", "operator nightshift") in [pair for each in found for pair in each["pairs"]]
+
+
+def test_a_hosts_answer_is_judged_setting_by_setting() -> None:
+    answer = (
+        "sshd permitrootlogin without-password\nsshd allowusers a\nsshd allowusers b\nsysctl kernel.sysrq 176\n"
+        "mode /etc/crontab 0644\nmodule udf /bin/false\nlogin_defs UMASK 022\n"
+    )
+    found = read(answer)
+    assert found["sshd"]["allowusers"] == "a b"
+
+    def said(name: str, *, container: bool = False) -> list[str]:
+        return list(missing(CONTROLS[name], found, container=container))
+
+    assert said("ssh.root") == ["sshd PermitRootLogin is without-password, not no"]
+    assert "kernel.sysrq is 176, not 0" in said("kernel.interfaces")
+    assert said("kernel.interfaces", container=True) == ["net.core.bpf_jit_harden is nothing, not 2"]
+    assert said("files.cron") == ["/etc/crontab has mode 0644, not 0600"]
+    assert "module cramfs may be loaded" in said("modules.filesystems")
+    assert "module udf may be loaded" not in said("modules.filesystems")
+    assert "UMASK is 022, not 027" in said("login.umask")
+
+
+def test_the_question_asks_for_every_kernel_setting_and_mode() -> None:
+    asked = question()
+    assert all(key in asked for control in CONTROLS.values() for key in control.sysctls)
+    assert "/etc/ssh/sshd_config" in asked
