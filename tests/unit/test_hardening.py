@@ -115,3 +115,12 @@ def test_the_question_asks_for_every_kernel_setting_and_mode() -> None:
     asked = question()
     assert all(key in asked for control in CONTROLS.values() for key in control.sysctls)
     assert "/etc/ssh/sshd_config" in asked
+
+
+def test_every_kernel_setting_is_one_of_this_kernel() -> None:
+    """A host may lack one; a name that no kernel knows would pass for ever."""
+    keys = {key for control in CONTROLS.values() for key in control.sysctls}
+    # Debian's kernel has these; a small one need not.
+    optional = {"kernel.kexec_load_disabled", "kernel.yama.ptrace_scope", "kernel.sysrq"}
+    missing_here = {key for key in keys - optional if not Path("/proc/sys", *key.split(".")).exists()}
+    assert missing_here == set()

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 # A container shares the controller's kernel and may set these only.
 _OF_A_CONTAINER: Final = "net."
-_NOBODY_ELSE_S_FILES: Final = "sed 's/#.*//' /etc/modprobe.d/sitewright.conf"
+# What the kernel does not have cannot be used: a host without IPv6 takes no redirect of IPv6.
+_ABSENT: Final = "absent"
+_REFUSED_MODULES: Final = "sed 's/#.*//' /etc/modprobe.d/sitewright.conf"
 
 
 def check(subject: Subject) -> list[CheckResult]:
@@ -31,9 +33,10 @@ def question() -> str:
     paths = sorted({path for control in controls for path in control.settings.get("modes", {})})
     return (
         "/usr/sbin/sshd -T | sed 's/^/sshd /'; "
-        f"for k in {' '.join(keys)}; do echo sysctl $k $(cat /proc/sys/$(echo $k | tr . /) 2>&1); done; "
+        f"for k in {' '.join(keys)}; do "
+        f"echo sysctl $k $(cat /proc/sys/$(echo $k | tr . /) 2>/dev/null || echo {_ABSENT}); done; "
         f"for p in {' '.join(paths)}; do test ! -e $p || stat -c 'mode %n 0%a' $p; done; "
-        f"{_NOBODY_ELSE_S_FILES} | sed 's/^install /module /'; "
+        f"{_REFUSED_MODULES} | sed 's/^install /module /'; "
         "cut -d' ' -f1 /proc/modules | sed 's/^/loaded /'; "
         "sed -n 's/^\\([A-Z_]*\\) /login_defs \\1 /p' /etc/login.defs"
     )
@@ -64,7 +67,7 @@ def missing(control: Control, found: Mapping[str, Mapping[str, str]], *, contain
             yield f"sshd {name} is {got}, not {value}"
     for key, number in control.sysctls.items():
         got = found.get("sysctl", {}).get(key, "nothing")
-        if got != str(number) and not (container and not key.startswith(_OF_A_CONTAINER)):
+        if got not in (str(number), _ABSENT) and not (container and not key.startswith(_OF_A_CONTAINER)):
             yield f"{key} is {got}, not {number}"
     for path, mode in control.settings.get("modes", {}).items():
         got = found.get("mode", {}).get(path, mode)  # what is not there is closed to all
