@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from installer.checks.verify.hardening import missing, question, read
 from installer.manifests.controls import control_checks, exceptions, known_controls
 from installer.services.hosts import kernel_settings
-from installer.verify.hardening import missing, question, read
 from plugins.filter.hardening import controls_in_force, hardening_pairs
 
 ROOT = Path(__file__).resolve().parents[2]
