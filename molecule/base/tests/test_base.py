@@ -48,6 +48,12 @@ def test_clock_is_kept_in_the_sites_time_zone(host: Host) -> None:
     assert host.service("chrony").is_enabled
 
 
+def test_time_comes_from_the_site_or_from_nowhere(host: Host) -> None:
+    said = host.check_output("grep -rhE '^(pool|server|peer)' /etc/chrony || true")
+    assert said == ""
+    assert not host.file("/etc/chrony/chrony.conf").contains("debian.pool.ntp.org")
+
+
 def test_an_administrator_comes_in_by_key_and_becomes_root(host: Host) -> None:
     user = host.user("nightshift")
     assert user.shell == "/bin/bash"

@@ -70,11 +70,25 @@ def test_another_name_gets_no_certificate(host: Host) -> None:
     assert "unrecognized name" in answer.stderr
 
 
-@pytest.mark.parametrize("path", ["/engine-rest/engine", "/operaton/app/welcome/default/"])
+@pytest.mark.parametrize(
+    "path", ["/engine-rest/engine", "/operaton/app/welcome/default/", "/", "/healthz", "/nothing", "/actuator/health"]
+)
 def test_every_answer_carries_the_security_headers_once(host: Host, path: str) -> None:
     headers = _headers(host, path)
     for name in ("strict-transport-security", "x-content-type-options", "x-frame-options", "referrer-policy"):
         assert len([line for line in headers if line.startswith(f"{name}:")]) == 1, name
+
+
+@pytest.mark.parametrize("path", ["/engine-rest/engine", "/operaton/api/engine/engine/"])
+def test_no_browser_keeps_an_answer_with_data(host: Host, path: str) -> None:
+    kept = [line for line in _headers(host, path) if line.startswith(("cache-control:", "expires:", "pragma:"))]
+    assert kept == ["cache-control: no-store"]
+
+
+def test_a_parameter_in_a_path_leads_past_no_limit(host: Host) -> None:
+    for path in ("/operaton/..;/engine-rest/engine", "/operaton/..%3B/engine-rest/engine"):
+        assert _status(host, path, "--path-as-is") == 400
+    assert _status(host, "'/engine-rest/engine?sorting=a;b'") == 200
 
 
 def test_browser_stays_with_the_engine_that_made_its_session(host: Host) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -47,9 +48,17 @@ def test_users_are_those_defined_and_guest_is_none_of_them(host: Host) -> None:
     assert users == {"admin": ["administrator"], "worker": [], "monitor": ["monitoring"]}
 
 
-def test_worker_may_declare_nothing(host: Host) -> None:
-    rights = {right["user"]: right for right in _api(host, "admin", "permissions")}
-    assert (rights["worker"]["configure"], rights["worker"]["write"]) == ("^$", ".*")
+def test_worker_publishes_to_its_exchange_and_does_nothing_else(host: Host) -> None:
+    rights = {right["user"]: right for right in _api(host, "admin", "permissions")}["worker"]
+    assert (rights["configure"], rights["read"]) == ("^$", "^$")
+    assert re.match(rights["write"], "revenue-cycle")
+    assert not re.match(rights["write"], "amq.default")
+
+
+def test_only_one_mechanism_is_offered(host: Host) -> None:
+    with host.sudo():
+        said = host.check_output("rabbitmqctl -q environment --formatter json")
+    assert json.loads(said)["rabbit"]["auth_mechanisms"] == ["PLAIN"]
 
 
 @pytest.mark.parametrize("port", [5671, 15671, 25672])
