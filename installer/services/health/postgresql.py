@@ -27,7 +27,7 @@ _PLAIN: Final = """
 
 
 def connect(subject: Subject, host: Host, *, user: str, database: str) -> psycopg.Connection[dict[str, Any]]:
-    """Connect to one server over verified TLS 1.3."""
+    """Connect to one server over verified TLS 1.3; it asks the monitor for a certificate besides the password."""
     return psycopg.connect(
         host=host.fqdn,
         hostaddr=host.address,
@@ -37,6 +37,8 @@ def connect(subject: Subject, host: Host, *, user: str, database: str) -> psycop
         dbname=database,
         sslmode="verify-full",
         sslrootcert=str(subject.ca),
+        sslcert=str(subject.client_certificate),
+        sslkey=str(subject.client_key),
         ssl_min_protocol_version="TLSv1.3",
         connect_timeout=5,
         autocommit=True,
