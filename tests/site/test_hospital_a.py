@@ -324,6 +324,7 @@ def test_plan_of_four_edits_says_what_the_install_then_does_and_nothing_else(
     assert {key for key in changes if key not in users} == {
         *((name, *HOSTS) for name in ("nightshift", "/etc/sudoers.d/sitewright-nightshift")),
         *((f"/home/nightshift/.ssh{name}", *HOSTS) for name in ("", "/authorized_keys")),
+        ("/etc/ssh/sshd_config.d/10-sitewright.conf", *HOSTS),
         ("max_connections", "db1", "db2"),
         ("/etc/patroni/config.yml", "db1", "db2"),
         *((f"/etc/redis/sitewright{kind}.acl", "svc1", "svc2", "svc3") for kind in ("", "-sentinel")),

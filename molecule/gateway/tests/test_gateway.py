@@ -87,7 +87,7 @@ def test_no_browser_keeps_an_answer_with_data(host: Host, path: str) -> None:
 
 def test_a_parameter_in_a_path_leads_past_no_limit(host: Host) -> None:
     for path in ("/operaton/..;/engine-rest/engine", "/operaton/..%3B/engine-rest/engine"):
-        assert _status(host, path, "--path-as-is") == 400
+        assert _status(host, f"'{path}'", "--path-as-is") == 400
     assert _status(host, "'/engine-rest/engine?sorting=a;b'") == 200
 
 

@@ -89,8 +89,10 @@ def test_a_connection_without_tls_is_refused(host: Host) -> None:
 def test_patroni_says_nothing_without_a_certificate(host: Host) -> None:
     for path in ("", "config", "cluster", "metrics"):
         said = host.run(f"curl --silent --show-error --cacert {TLS}/ca.crt https://{_address(host)}:8008/{path}")
-        assert said.rc != 0, said.stdout
-        assert "certificate required" in said.stderr, said.stderr
+        assert (said.rc != 0, said.stdout) == (True, ""), said.stderr
+    # Why: a client that speaks at once may meet a closed connection before it has read the alert; this one waits.
+    asked = f"sleep 2 | openssl s_client -CAfile {TLS}/ca.crt -connect {_address(host)}:8008"
+    assert "alert certificate required" in host.run(asked).stderr
 
 
 def test_secrets_are_hidden_from_other_users(host: Host) -> None:
