@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ALL_HOSTS: Final = "all"
 CONTROLLER: Final = "controller"
+# Whoever opens the public name: anybody, unless the site names their networks.
+USERS: Final = "users"
 
 Usage = Literal["server", "client"]
 ExtraName = Literal["public_name", "virtual_ip"]
@@ -50,7 +52,7 @@ class PortSpec:
         port: Its number, or the role variable that holds it (see `installer.manifests.shared`).
         protocol: Of the transport layer, or the name of an IP protocol.
         purpose: What it is for.
-        sources: Groups whose hosts connect; `all`, and the `controller`.
+        sources: Groups whose hosts connect; `all`, the `controller`, and the hospital's `users`.
         tls: Version of TLS it speaks.
         reason: Why it speaks none.
         starttls: Protocol in which a client asks for TLS, when it does not begin with it.

@@ -14,7 +14,7 @@ from installer.manifests import roles_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from installer.manifests import ExtraName, Protocol, RoleManifest, StartTls
+    from installer.manifests import ExtraName, PortSpec, Protocol, RoleManifest, StartTls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def listeners_of(site: Mapping[str, Any], host: str, manifests: Mapping[str, Rol
     """
     return [
         Listener(
-            port=int(site["settings"][spec.port]) if isinstance(spec.port, str) else spec.port,
+            port=port_number(site, spec),
             variable=spec.port if isinstance(spec.port, str) else None,
             protocol=spec.protocol,
             purpose=spec.purpose,
@@ -66,6 +66,11 @@ def listeners_of(site: Mapping[str, Any], host: str, manifests: Mapping[str, Rol
         for role in roles_of(manifests, tuple(site["hosts"][host]["groups"]))
         for spec in role.ports
     ]
+
+
+def port_number(site: Mapping[str, Any], spec: PortSpec) -> int:
+    """The number a port has on a site."""
+    return int(site["settings"][spec.port]) if isinstance(spec.port, str) else spec.port
 
 
 def data_directories_of(site: Mapping[str, Any], host: str, manifests: Mapping[str, RoleManifest]) -> list[str]:

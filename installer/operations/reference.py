@@ -70,6 +70,9 @@ def ports_page(manifests: Mapping[str, RoleManifest], variables: Mapping[str, Op
         f"# Ports\n\n{_GENERATED}\n\nEverything that listens beyond loopback, besides SSH. `verify` compares each "
         "host with this list and fails on a listener that is not in it. Where a variable is named, the number is its "
         "default: set it for all hosts of the group, and preflight, `verify` and everybody who connects follow.\n\n"
+        "The hosts' [firewall](firewall.md) is made from this table, in and out. `all` is the site's own network, "
+        "`controller` where the installation comes from and `firewall_controller_networks`, `users` are "
+        "`firewall_user_networks`, or everybody who can reach the gateways when it is empty.\n\n"
         + table(["Hosts of", "Port", "Purpose", "Who connects", "TLS"], rows)
     )
 

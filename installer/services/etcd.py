@@ -12,7 +12,7 @@ SERVICE: Final = Service(
     purpose="Which database is the primary, by vote",
     group="etcd",
     members=GroupRule(voters=True),
-    stage=InstallStage(name="etcd", needs=("base",), seconds=4),
+    stage=InstallStage(name="etcd", needs=("firewall",), seconds=4),
     units=(
         Unit(
             name=r"etcd\.service",

@@ -11,7 +11,7 @@ SERVICE: Final = Service(
     name="gateway",
     purpose="NGINX and keepalived: the public address",
     group="gateway",
-    stage=InstallStage(name="gateway", needs=("base",), seconds=6),
+    stage=InstallStage(name="gateway", needs=("firewall",), seconds=6),
     units=(
         Unit(
             name=r"gateway\.service",

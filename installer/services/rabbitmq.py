@@ -66,7 +66,7 @@ SERVICE: Final = Service(
     purpose="RabbitMQ: the message broker",
     group="rabbitmq",
     members=GroupRule(voters=True),
-    stage=InstallStage(name="broker", needs=("base",), seconds=30),
+    stage=InstallStage(name="broker", needs=("firewall",), seconds=30),
     units=(
         Unit(
             name=r"rabbitmq-server\.service",

@@ -47,7 +47,7 @@ SERVICE: Final = Service(
     purpose="Redis with Sentinel: the cache",
     group="redis",
     members=GroupRule(voters=True),
-    stage=InstallStage(name="cache", needs=("base",), seconds=20),
+    stage=InstallStage(name="cache", needs=("firewall",), seconds=20),
     units=(
         Unit(
             name=r"redis-server\.service",

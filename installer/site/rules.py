@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from installer.documents import Problem
+from installer.manifests.traffic import NTP_PORT, is_address
 from installer.services import known_services
 from installer.services.formulas.postgresql import CONNECTIONS_FOR_OPERATION
 from installer.site.model import GROUPS, Host, Site
@@ -95,6 +96,23 @@ def drained(site: Site) -> Iterator[Problem]:
             yield Problem(where, "gateway_drained_engines leaves no engine", "take one out of the list")
 
 
+def time_servers(site: Site) -> Iterator[Problem]:
+    """A time server that is a name is let through the hosts' rules by its addresses, which somebody must have named."""
+    for host in site.hosts.values():
+        setting = host.settings.get("base_time_servers")
+        named = [server for server in (setting.value if setting else ()) if not is_address(server)]
+        destinations = host.settings.get("firewall_destinations")
+        let_out = any(
+            each.get("protocol") == "udp" and NTP_PORT in each.get("ports", ())
+            for each in (destinations.value if destinations else ())
+        )
+        if setting is not None and named and not let_out:
+            what = f"base_time_servers: {named[0]} is a name, and the hosts' firewall lets only addresses through"
+            fix = "write its address, or name its addresses in firewall_destinations (protocol: udp, ports: [123])"
+            yield Problem(str(setting.source), what, fix)
+            return
+
+
 def connections(defaults: Mapping[str, Any]) -> Rule:
     """The pools of all services that use the database fit into its connections.
 
@@ -149,4 +167,4 @@ def _limit(site: Site) -> tuple[int | None, str]:
     return min(found) if found else (None, "")
 
 
-RULES: Final[tuple[Rule, ...]] = (members, addresses, virtual_ip, router_id, names, drained)
+RULES: Final[tuple[Rule, ...]] = (members, addresses, virtual_ip, router_id, names, drained, time_servers)

@@ -15,6 +15,9 @@ _OF_NO_SERVICE: Final = (
     Stage(name="certificates", playbook="install-certificates.yml"),
     Stage(name="base", playbook="install-base.yml", needs=("repository",), seconds=45),
     Stage(name="hardening", playbook="install-hardening.yml", needs=("base",)),
+    # Behind hardening, which changes sshd: a login anew is what lets the rules stay. Before any service: their first
+    # start then proves that the table of who talks to whom is the whole truth.
+    Stage(name="firewall", playbook="install-firewall.yml", needs=("hardening",)),
     Stage(name="models", playbook="install-models.yml", needs=("engine", "gateway")),
 )
 

@@ -16,7 +16,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible.plugins.loader import action_loader, filter_loader, lookup_loader, module_loader, test_loader
 
 # Some of it is for the filters, which import it in each worker anew.
-from installer.manifests import certificates, known_manifests, requirements  # noqa: F401 - loaded for the workers
+from installer.manifests import certificates, known_manifests, requirements, traffic  # noqa: F401 - loaded for the workers
 from installer.services import hosts, known_services  # noqa: F401 - loaded for the workers
 
 if TYPE_CHECKING:

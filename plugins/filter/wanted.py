@@ -49,6 +49,13 @@ def controls_excepted(site: Mapping[str, Any], host: str) -> list[str]:
     return sorted(controls.exceptions(site, host))
 
 
+def firewall_model(site: Mapping[str, Any], host: str) -> dict[str, Any]:
+    """See `installer.manifests.traffic.rules_of`."""
+    from installer.manifests import known_manifests, traffic
+
+    return traffic.rules_of(site, host, known_manifests())
+
+
 class FilterModule:
     """Filters of this file."""
 
@@ -60,4 +67,5 @@ class FilterModule:
             "base_host_names": base_host_names,
             "host_certificates_wanted": host_certificates_wanted,
             "controls_excepted": controls_excepted,
+            "firewall_model": firewall_model,
         }

@@ -58,5 +58,5 @@ def test_every_role_with_packages_is_looked_at() -> None:
         for path in (ROOT / "roles").glob("*/meta/sitewright.yml")
         if yaml.safe_load(path.read_text())["packages"]
     }
-    # Those of certificates and hardening come with base.
-    assert asking - {role.name for role in ROLES} == {"certificates", "hardening"}
+    # Those of certificates, hardening and firewall come with base.
+    assert asking - {role.name for role in ROLES} == {"certificates", "hardening", "firewall"}

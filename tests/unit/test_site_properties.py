@@ -45,7 +45,7 @@ good_settings = st.fixed_dictionaries(
     optional={
         "redis_port": st.integers(20000, 20999),
         "engine_port": st.sampled_from([1024, 65535]),
-        "base_time_servers": st.lists(st.from_regex(r"ntp[0-9]{1,3}\.hospital\.internal", fullmatch=True), unique=True),
+        "base_time_servers": st.lists(st.from_regex(r"10\.1\.0\.[1-9][0-9]", fullmatch=True), unique=True),
         "base_journal_max_use_mb": st.sampled_from([16, 1048576]),
         "gateway_trusted_networks": st.lists(st.sampled_from(["10.0.0.0/8", "192.168.7.0/24"]), unique=True),
         "redis_settings": st.dictionaries(

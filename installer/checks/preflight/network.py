@@ -8,6 +8,7 @@ from installer.checks.preflight import hosts, thresholds
 from installer.checks.preflight.probe import USUAL_MTU_BYTES
 from installer.manifests import ALL_HOSTS, CONTROLLER
 from installer.manifests.shared import listeners_of
+from installer.manifests.traffic import rules_of
 from installer.report import CheckResult, listed, passed_if
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def check(
             "address": site["hosts"][host]["address"],
             "ports": sorted({port.port for port in ports_of(site, manifests, host)}),
             "mtu_port": MTU_PORT,
+            "model": rules_of(site, host, manifests)["digest"],
+            "site": [each["address"] for each in site["hosts"].values()],
         }
         for host in names
     }

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from installer.checks.verify import hardening, listeners, packages, process, release
+from installer.checks.verify import firewall, hardening, listeners, packages, process, release
 from installer.report import CheckResult, Report, Verdict
 from installer.services import known_services
 
@@ -25,6 +25,7 @@ _INSTALLED: Final[dict[str, Check]] = {
     "packages": packages.check,
     "release": release.check,
     "hardening": hardening.check,
+    "firewall": firewall.check,
 }
 # First parts of the ids of what is of no single service.
 PARTS: Final = (*_PROOF, *_LISTENERS, *_INSTALLED)

@@ -22,6 +22,9 @@ _OWN: Final = {
     "release.hosts": "a host was last worked on with the release and bundle that the journal names",
     "hardening.controls": "every control of docs/hardening.md that the site does not waive is in force",
     "hardening.answers": "a host, asked as root, says which settings are in force",
+    "firewall.rules": "the rules in a host's kernel are those of the model, and everything else is dropped",
+    "firewall.egress": "a host gets nowhere outside the site, nor to a port of another host that it does not need",
+    "firewall.answers": "a host says which rules it has, and what becomes of connections nobody needs",
     "release.answers": "a host says which release it has",
 }
 
