@@ -72,6 +72,12 @@ repaired:
   description: Whether the rules in the kernel were not those of the file, although the file is as wanted.
   returned: always
   type: bool
+taken_back:
+  description:
+    - Whether the host went back to its old rules by itself since the last call, because nobody logged in anew. The
+      result warns of it as well, once.
+  returned: always
+  type: bool
 controllers:
   description: Who may log in.
   returned: always
@@ -150,6 +156,20 @@ def collapsed(networks: list[str]) -> list[str]:
 def is_armed() -> bool:
     """Whether the host is about to go back."""
     return run("systemctl", "is-active", "--quiet", f"{REVERT}.timer").returncode == 0
+
+
+def taken_back(module: AnsibleModule) -> bool:
+    """Say once that the rules loaded last did not stay: their controller was lost, or never came back for the proof."""
+    if not REVERTED.exists():
+        return False
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(REVERTED.stat().st_mtime))
+    module.warn(
+        f"this host went back to its old firewall rules by itself at {when}: no new login of the controller followed"
+        f" the rules loaded last, which are in {CANDIDATE}"
+    )
+    if not module.check_mode:
+        REVERTED.unlink()
+    return True
 
 
 def load(module: AnsibleModule, told: dict[str, Any]) -> None:
@@ -247,6 +267,7 @@ def main() -> None:
     told: dict[str, Any] = {
         "changed": not (in_file and in_kernel and AT_BOOT.is_symlink()),
         "repaired": in_file and not in_kernel,
+        "taken_back": module.params["act"] == "load" and taken_back(module),
         "controllers": controllers,
         "diff": {"before": before, "after": wanted, "before_header": str(path), "after_header": str(path)},
     }

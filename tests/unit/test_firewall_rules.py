@@ -45,6 +45,10 @@ class _Module:
         usual = {"rules": "table inet sitewright {}", "table": "sitewright", "controllers": [], "seconds": 45}
         self.params = {**usual, "path": "/etc/nftables.conf", "act": "load", **parameters}
         self.check_mode = check_mode
+        self.warned: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warned.append(text)
 
     def exit_json(self, **result: Any) -> None:
         raise _Ended(**result)
@@ -127,6 +131,20 @@ def test_flushed_rules_are_loaded_again_and_said(monkeypatch: pytest.MonkeyPatch
     assert told["staged"]
     assert told["repaired"]
     assert "somebody changed or flushed them" in told["msg"]
+
+
+def test_a_host_that_went_back_says_so_once_to_the_next_run(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:
+    settled(monkeypatch, host)
+    (host / "reverted").touch()
+    asked = _Module(check_mode=True)
+    monkeypatch.setattr(module, "AnsibleModule", lambda **_: asked)
+    with pytest.raises(_Ended) as caught:
+        module.main()
+    assert caught.value.result["taken_back"]
+    assert (host / "reverted").exists(), "who only looks takes the word from nobody"
+    assert call(monkeypatch, host)["taken_back"]
+    assert not call(monkeypatch, host)["taken_back"]
+    assert "went back to its old firewall rules by itself at 20" in asked.warned[0]
 
 
 def test_rules_that_nft_refuses_are_not_loaded(monkeypatch: pytest.MonkeyPatch, host: Path) -> None:

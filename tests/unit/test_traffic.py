@@ -92,6 +92,27 @@ def test_the_virtual_address_is_called_like_the_gateways_behind_it(folder: Path)
     assert not lets(rules_of(site, "db1", MANIFESTS), "output", site["virtual_ip"], port)
 
 
+@pytest.mark.parametrize("role", ["models", "worker"])
+def test_a_role_whose_wiring_calls_the_public_name_is_let_out_to_it(folder: Path, role: str) -> None:
+    """What a role calls stands in its wiring, who may call in the gateway's manifest: one without the other is shut."""
+    wiring = (ROOT / "playbooks" / "group_vars" / "all" / f"{role}.yml").read_text()
+    [url] = re.findall(r"https://{{ site\.public_name }}(?::{{ site\.settings\.(\w+) }})?/engine-rest", wiring)
+    site = resolved(folder)
+    port = site["settings"][url] if url else 443
+    hosts = site["groups"][MANIFESTS[role].group]
+    assert hosts
+    for host in hosts:
+        assert lets(rules_of(site, host, MANIFESTS), "output", site["virtual_ip"], port), host
+
+
+def test_a_gateway_asks_for_the_virtual_address_wherever_it_is(folder: Path) -> None:
+    check = (ROOT / "roles" / "gateway" / "vars" / "main.yml").read_text()
+    assert ":443:{{ gateway_virtual_address" in check
+    site = resolved(folder)
+    for host in site["groups"]["gateway"]:
+        assert lets(rules_of(site, host, MANIFESTS), "output", site["virtual_ip"], 443)
+
+
 def test_users_come_from_anywhere_unless_the_site_names_their_networks(folder: Path) -> None:
     assert lets(rules_of(resolved(folder), "gw1", MANIFESTS), "input", "172.16.0.9", 443)
     rules = rules_of(resolved(folder, "firewall_user_networks: [10.30.0.0/16]"), "gw1", MANIFESTS)
