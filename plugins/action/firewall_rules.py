@@ -32,14 +32,17 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible ships no types
         told: dict[str, Any] = self._act("load", task_vars)
         if not told.pop("staged", False):
             return told
+        loaded = time.monotonic()
         time.sleep(PAUSE_SECONDS)
-        fault = self._fault(task_vars or {})
-        if fault:
-            return {**told, **self._lost(task_vars or {}, fault)}
+        came, fault = self._come_in(task_vars or {})
+        if not came:
+            return {**told, **self._lost(task_vars or {}, fault, loaded)}
         try:
             kept: dict[str, Any] = self._act("keep", task_vars)
         except AnsibleConnectionFailure as error:
-            return {**told, **self._lost(task_vars or {}, str(error))}
+            return {**told, **self._lost(task_vars or {}, str(error), loaded)}
+        if kept.get("reverted"):  # the login that came in at last did so under the old rules
+            return {**told, **self._lost(task_vars or {}, fault or "too late", loaded)}
         return kept if kept.get("failed") else {**told, "changed": True}
 
     def _act(self, act: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
@@ -47,14 +50,15 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible ships no types
         told: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         return told
 
-    def _fault(self, task_vars: Mapping[str, Any]) -> str:
-        """Why nobody can log in over a connection of its own; empty when it works."""
-        said = ""
+    def _come_in(self, task_vars: Mapping[str, Any]) -> tuple[bool, str]:
+        """Whether a login over a connection of its own works, and why the last one that did not did not."""
+        fault = ""
         for _ in range(LOGINS):
             said = self._log_in(task_vars)
             if not said:
-                return ""
-        return said
+                return True, fault
+            fault = said
+        return False, fault
 
     def _log_in(self, task_vars: Mapping[str, Any]) -> str:
         """One login that shares nothing with those that exist; what went wrong."""
@@ -87,17 +91,16 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible ships no types
                 argv += [option, given]
         return [*argv, "--", value("ansible_host") or value("inventory_hostname"), "true"]
 
-    def _lost(self, task_vars: Mapping[str, Any], fault: str) -> dict[str, Any]:
+    def _lost(self, task_vars: Mapping[str, Any], fault: str, loaded: float) -> dict[str, Any]:
         """Wait for the host to go back to its old rules, and say what happened."""
         seconds = int(self._task.args.get("seconds", 45))
-        began = time.monotonic()
-        back = ""
-        while time.monotonic() - began < seconds + PATIENCE_SECONDS:
+        back = fault
+        while time.monotonic() - loaded < seconds + PATIENCE_SECONDS:
             back = self._log_in(task_vars)
             if not back:
                 break
             time.sleep(1)
-        waited = time.monotonic() - began
+        waited = time.monotonic() - loaded
         why = f"the new firewall rules let no new SSH connection of this controller in ({fault})"
         if back:
             return {

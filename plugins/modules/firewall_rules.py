@@ -217,9 +217,8 @@ def keep(module: AnsibleModule, told: dict[str, Any]) -> None:
     loaded = listing(module.params["table"])
     if REVERTED.exists() or not loaded or loaded != text_of(APPLIED):
         said = run("journalctl", "--quiet", "--output=cat", "--lines=5", f"--unit={APPLY}.service").stdout.strip()
-        module.fail_json(
-            msg=f"the new rules in {CANDIDATE} are not those in the kernel; the old ones hold: {said[-400:]}"
-        )
+        why = f"the new rules in {CANDIDATE} are not those in the kernel; the old ones hold: {said[-400:]}"
+        module.fail_json(msg=why, reverted=REVERTED.exists())
     path = Path(module.params["path"])
     fresh = path.with_name(f".{path.name}.sitewright")
     fresh.touch(mode=0o600)

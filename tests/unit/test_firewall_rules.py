@@ -174,6 +174,7 @@ def test_rules_that_are_not_in_force_are_not_kept(monkeypatch: pytest.MonkeyPatc
     told = call(monkeypatch, host, act="keep")
     assert told["failed"]
     assert "the old ones hold" in told["msg"]
+    assert told["reverted"] == (fault == "went back")
     assert not (host / "nftables.conf").exists()
 
 
@@ -265,6 +266,13 @@ def test_a_lock_out_is_told_with_what_happened_and_what_to_do(monkeypatch: pytes
     assert told["failed"]
     assert "let no new SSH connection of this controller in (timed out)" in told["msg"]
     assert "went back to its old rules by itself" in told["msg"]
+
+
+def test_a_login_that_comes_in_after_the_host_went_back_is_a_lock_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    went_back = {"failed": True, "reverted": True, "msg": "the old ones hold"}
+    told, acts = act(monkeypatch, {"load": STAGED, "keep": went_back}, ["timed out", ""])
+    assert acts == ["load", "keep"]
+    assert "let no new SSH connection of this controller in (timed out)" in told["msg"]
 
 
 def test_a_host_that_stays_away_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -45,7 +46,7 @@ def _play(name: str) -> subprocess.CompletedProcess[str]:
 
 def _counted(host: Host, counter: str) -> int:
     listing = host.check_output(f"sudo nft list counter inet sitewright {counter}")
-    return int(listing.split("packets ")[1].split()[0])
+    return int(re.findall(r"packets (\d+)", listing)[0])
 
 
 def test_everything_is_dropped_that_no_rule_names(host: Host) -> None:
