@@ -18,6 +18,12 @@ MODULE = "sitewright.platform.firewall_rules"
 # The host loads its rules a moment after it has answered.
 PAUSE_SECONDS = 0.6
 LOGIN_SECONDS = 5
+# The host makes the file when its rules are in force. A login that began before proves nothing, and a host with much to
+# do may be seconds late.
+IN_FORCE = (
+    "for i in $(seq 50); do test -e /run/sitewright-firewall-in-force && exit 0; sleep 0.1; done; "
+    "echo the rules were not in force after 5 s >&2; exit 1"
+)
 LOGINS = 3
 # Beyond the time the host takes to go back by itself.
 PATIENCE_SECONDS = 30
@@ -51,33 +57,39 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible ships no types
         return told
 
     def _come_in(self, task_vars: Mapping[str, Any]) -> tuple[bool, str]:
-        """Whether a login over a connection of its own works, and why the last one that did not did not."""
+        """Whether a login of its own that began under the new rules works, and why the last that did not did not."""
         fault = ""
         for _ in range(LOGINS):
-            said = self._log_in(task_vars)
+            said = self._log_in(task_vars, IN_FORCE) or self._log_in(task_vars)
             if not said:
                 return True, fault
             fault = said
         return False, fault
 
-    def _log_in(self, task_vars: Mapping[str, Any]) -> str:
+    def _log_in(self, task_vars: Mapping[str, Any], command: str = "true") -> str:
         """One login that shares nothing with those that exist; what went wrong."""
         seconds = LOGIN_SECONDS
         try:
             answer = subprocess.run(  # noqa: S603 - ssh with the inventory's own settings, no shell
-                self._argv(task_vars), capture_output=True, text=True, check=False, timeout=4 * seconds, input=""
+                self._argv(task_vars, command),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=4 * seconds,
+                input="",
             )
         except subprocess.TimeoutExpired:
             return f"no answer in {4 * seconds} s"
         return "" if answer.returncode == 0 else answer.stderr.strip()[-300:] or f"ssh ended with {answer.returncode}"
 
-    def _argv(self, task_vars: Mapping[str, Any]) -> list[str]:
+    def _argv(self, task_vars: Mapping[str, Any], command: str) -> list[str]:
         """OpenSSH as Ansible would call it; of an option that is given twice, ssh takes the first."""
 
         def value(name: str) -> str:
             return str(self._templar.template(task_vars.get(name) or ""))
 
         alone = {"ControlMaster": "no", "ControlPath": "none", "BatchMode": "yes", "ConnectTimeout": str(LOGIN_SECONDS)}
+        alone |= {"ServerAliveInterval": "2", "ServerAliveCountMax": "3"}  # rules may cut it in the middle
         argv = ["ssh", *(word for name, said in alone.items() for word in ("-o", f"{name}={said}"))]
         argv += shlex.split(constants.config.get_config_value("ssh_args", plugin_type="connection", plugin_name="ssh"))
         for name in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
@@ -89,7 +101,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible ships no types
         ):
             if given := value(name):
                 argv += [option, given]
-        return [*argv, "--", value("ansible_host") or value("inventory_hostname"), "true"]
+        return [*argv, "--", value("ansible_host") or value("inventory_hostname"), command]
 
     def _lost(self, task_vars: Mapping[str, Any], fault: str, loaded: float) -> dict[str, Any]:
         """Wait for the host to go back to its old rules, and say what happened."""

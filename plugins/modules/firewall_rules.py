@@ -89,6 +89,8 @@ NFT = "/usr/sbin/nft"
 STATE = Path("/var/lib/sitewright/firewall")
 CANDIDATE, BEFORE, APPLIED = STATE / "candidate.nft", STATE / "before.nft", STATE / "applied.txt"
 LOADED, REVERTED = STATE / "loaded.txt", STATE / "reverted"
+# For every login to see: the rules loaded last are in force.
+IN_FORCE = Path("/run/sitewright-firewall-in-force")
 REVERT, APPLY = "sitewright-firewall-revert", "sitewright-firewall-apply"
 AT_BOOT = Path("/etc/systemd/system/sysinit.target.wants/nftables.service")
 # The task's answer is on its way before the rules change; then a broken connection hides nothing.
@@ -188,7 +190,7 @@ def load(module: AnsibleModule, told: dict[str, Any]) -> None:
     table = module.params["table"]
     BEFORE.touch(mode=0o600)
     BEFORE.write_text(f"table inet {table}\ndelete table inet {table}\n{listing(table)}", encoding="utf-8")
-    for path in (APPLIED, REVERTED):
+    for path in (APPLIED, REVERTED, IN_FORCE):
         path.unlink(missing_ok=True)
     for unit, when, script in (
         (REVERT, f"{module.params['seconds']}s", f"{NFT} -f {BEFORE} && touch {REVERTED}"),
@@ -196,7 +198,7 @@ def load(module: AnsibleModule, told: dict[str, Any]) -> None:
             APPLY,
             f"{PAUSE_SECONDS}s",
             f"{NFT} -f {CANDIDATE} && {NFT} --stateless list table inet {table} >{APPLIED}.new"
-            f" && mv {APPLIED}.new {APPLIED}",
+            f" && mv {APPLIED}.new {APPLIED} && touch {IN_FORCE}",
         ),
     ):
         run("systemctl", "reset-failed", f"{unit}.service", f"{unit}.timer")

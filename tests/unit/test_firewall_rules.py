@@ -60,7 +60,7 @@ class _Module:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A host whose kernel has what `kernel.txt` says; every command that it is given is written down."""
-    for name in ("CANDIDATE", "BEFORE", "APPLIED", "LOADED", "REVERTED"):
+    for name in ("CANDIDATE", "BEFORE", "APPLIED", "LOADED", "REVERTED", "IN_FORCE"):
         monkeypatch.setattr(module, name, tmp_path / getattr(module, name).name)
     monkeypatch.setattr(module, "STATE", tmp_path)
     monkeypatch.setattr(module, "AT_BOOT", tmp_path / "at-boot")
@@ -222,7 +222,7 @@ class _Action(action.ActionModule):
     """The controller's half, on a host that answers as a test says."""
 
     def __init__(self, answers: dict[str, Any], logins: list[str]) -> None:
-        self.answers, self.logins, self.acts = answers, logins, list[str]()
+        self.answers, self.logins, self.acts, self.asked = answers, logins, list[str](), list[str]()
         self._task = type("Task", (), {"args": {"seconds": 20}, "async_val": 0, "check_mode": False})()
         self._connection = self._play_context = None
 
@@ -233,7 +233,8 @@ class _Action(action.ActionModule):
             raise answer
         return dict(answer)
 
-    def _log_in(self, _: Any) -> str:
+    def _log_in(self, _: Any, command: str = "true") -> str:
+        self.asked.append(command)
         return self.logins.pop(0) if self.logins else ""
 
 
@@ -258,6 +259,16 @@ def test_what_was_loaded_stays_when_a_login_works(monkeypatch: pytest.MonkeyPatc
     told, acts = act(monkeypatch, {"load": STAGED, "keep": {"changed": True}}, ["timed out", ""])
     assert acts == ["load", "keep"]
     assert told == {"changed": True, "diff": {}}
+
+
+def test_the_login_that_proves_begins_when_the_rules_are_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy host a login may come before the rules; those that let nobody in would be taken for proven."""
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_: {})
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    acting = _Action({"load": STAGED, "keep": {"changed": True}}, ["the rules were not in force after 5 s"])
+    assert acting.run(None, {})["changed"]
+    assert acting.asked == [action.IN_FORCE, action.IN_FORCE, "true"]
+    assert str(module.IN_FORCE) in action.IN_FORCE
 
 
 def test_a_lock_out_is_told_with_what_happened_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
