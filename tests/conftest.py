@@ -28,14 +28,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 # What takes longest comes first, so that no worker is left alone with it at the end; the rest by name.
 _LONGEST_FIRST: Final = (
-    "tests/site/test_hospital_a.py",
+    "tests/site/hospital_a/",
     "tests/site/test_interrupted.py",
     "tests/roles/",
     "tests/site/",
     "tests/gates/",
 )
 # Both work on this one site, and only one may at a time.
-_ONE_SITE: Final = ("tests/site/test_hospital_a.py", "tests/site/test_interrupted.py")
+_ONE_SITE: Final = ("tests/site/hospital_a/", "tests/site/test_interrupted.py")
 # Its tests boot hosts; some look at what else of this product runs on the machine.
 _ONE_BY_ONE: Final = "tests/unit/hosts/"
 # Each of their parameters has hosts, or a program, of its own.
