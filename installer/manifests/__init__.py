@@ -22,7 +22,10 @@ CONTROLLER: Final = "controller"
 USERS: Final = "users"
 
 Usage = Literal["server", "client"]
-ExtraName = Literal["public_name", "virtual_ip"]
+ExtraName = Literal["public_name", "virtual_ip", "engine_name"]
+# Who signs a certificate, and whose clients a listener lets in; each has a key of its own.
+AuthorityName = Literal["site", "database"]
+SITE_AUTHORITY: Final = "site"
 Protocol = Literal["tcp", "udp", "vrrp"]
 StartTls = Literal["postgresql"]
 
@@ -42,6 +45,7 @@ class CertificateSpec:
     service: str
     usages: tuple[Usage, ...]
     names: tuple[ExtraName, ...]
+    authority: AuthorityName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class PortSpec:
         reason: Why it speaks none.
         starttls: Protocol in which a client asks for TLS, when it does not begin with it.
         server_name: Name of the site a client asks for; None for the host's own full name.
+        authority: Who signed its certificate and those of the clients it lets in.
     """
 
     port: int | str
@@ -67,6 +72,7 @@ class PortSpec:
     reason: str
     starttls: StartTls | None
     server_name: ExtraName | None
+    authority: AuthorityName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +165,12 @@ def _manifest(role: str, document: Document) -> RoleManifest:
         early_files=said.get("early_files", {}),
         secrets={name: SecretSpec(name=name, length=spec["length"]) for name, spec in said.get("secrets", {}).items()},
         certificates={
-            service: CertificateSpec(service=service, usages=tuple(spec["usages"]), names=tuple(spec.get("names", ())))
+            service: CertificateSpec(
+                service=service,
+                usages=tuple(spec["usages"]),
+                names=tuple(spec.get("names", ())),
+                authority=spec.get("authority", SITE_AUTHORITY),
+            )
             for service, spec in said.get("certificates", {}).items()
         },
         ports=tuple(_port(port) for port in said.get("ports", ())),
@@ -181,6 +192,7 @@ def _port(said: dict[str, Any]) -> PortSpec:
         reason=said.get("reason", ""),
         starttls=said.get("starttls"),
         server_name=said.get("server_name"),
+        authority=said.get("authority", SITE_AUTHORITY),
     )
 
 

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from installer.manifests import roles_of
+from installer.manifests import SITE_AUTHORITY, roles_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +42,8 @@ class Wanted:
 
 def certificates_wanted(
     site: Mapping[str, Any], host: str, manifests: Mapping[str, RoleManifest]
-) -> dict[str, dict[str, list[str]]]:
-    """The certificates of a host by service, as plain values for Ansible.
+) -> dict[str, dict[str, Any]]:
+    """The certificates of a host by service, as plain values for Ansible; `authority` where it is not the site's.
 
     Args:
         site: The resolved `site` variable.
@@ -52,7 +52,7 @@ def certificates_wanted(
     """
     own = site["hosts"][host]
     always = [own["fqdn"], host, own["address"], *_LOCAL_NAMES]
-    wanted = {}
+    wanted: dict[str, dict[str, Any]] = {}
     for manifest in roles_of(manifests, tuple(own["groups"])):
         for service, spec in manifest.certificates.items():
             names = [*always, *(site[keyword] for keyword in spec.names)]
@@ -61,6 +61,8 @@ def certificates_wanted(
                 "ip_addresses": [name for name in names if _is_address(name)],
                 "usages": list(spec.usages),
             }
+            if spec.authority != SITE_AUTHORITY:
+                wanted[service]["authority"] = spec.authority
     return dict(sorted(wanted.items()))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from installer.documents.schema import refusal, validate
-from installer.manifests import ExtraName, Protocol, StartTls, Usage
+from installer.manifests import AuthorityName, ExtraName, Protocol, StartTls, Usage
 
 if TYPE_CHECKING:
     from installer.documents import Document
@@ -30,6 +30,7 @@ class _Secret(_Strict):
 class _Certificate(_Strict):
     usages: list[Usage] = Field(min_length=1)
     names: list[ExtraName] = []
+    authority: AuthorityName = "site"
 
 
 class _Port(_Strict):
@@ -41,6 +42,7 @@ class _Port(_Strict):
     reason: str = ""
     starttls: StartTls | None = None
     server_name: ExtraName | None = None
+    authority: AuthorityName = "site"
 
     @field_validator("tls", mode="before")
     @classmethod

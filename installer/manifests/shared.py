@@ -29,6 +29,7 @@ class Listener:
     tls: Literal["1.3", "none"]
     starttls: StartTls | None
     server_name: ExtraName | None
+    authority: AuthorityName
 
 
 def agreed_variables(manifest: RoleManifest) -> Iterator[str]:
@@ -62,6 +63,7 @@ def listeners_of(site: Mapping[str, Any], host: str, manifests: Mapping[str, Rol
             tls=spec.tls,
             starttls=spec.starttls,
             server_name=spec.server_name,
+            authority=spec.authority,
         )
         for role in roles_of(manifests, tuple(site["hosts"][host]["groups"]))
         for spec in role.ports

@@ -277,6 +277,7 @@ def _check_custom_certificates(site: Site, manifests: Mapping[str, RoleManifest]
         host: {
             service: Wanted.from_variables(want)
             for service, want in certificates_wanted(resolved, host, manifests).items()
+            if "authority" not in want  # the others are the private authority's, whatever the hospital has
         }
         for host in site.hosts
     }

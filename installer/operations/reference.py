@@ -90,7 +90,13 @@ def tls_page(manifests: Mapping[str, RoleManifest], variables: Mapping[str, Opti
         if port.tls == "none"
     ]
     services = [
-        [name, role.group, ", ".join(spec.usages), ", ".join(["short name, full name, address", *spec.names])]
+        [
+            name,
+            role.group,
+            spec.authority,
+            ", ".join(spec.usages),
+            ", ".join(["short name, full name, address", *spec.names]),
+        ]
         for role in manifests.values()
         for name, spec in role.certificates.items()
     ]
@@ -104,7 +110,7 @@ def tls_page(manifests: Mapping[str, RoleManifest], variables: Mapping[str, Opti
         + "\nNot in the table because they do not listen: NTP and DNS queries to the hospital's servers, which have "
         "no TLS of their own.\n\n## Certificates\n\n"
         "Keys are made on the host and never leave it. One certificate per service and host.\n\n"
-        + table(["Service", "Hosts of", "Usage", "Names"], sorted(services))
+        + table(["Service", "Hosts of", "Signed by", "Usage", "Names"], sorted(services))
     )
 
 

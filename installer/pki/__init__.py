@@ -1,8 +1,15 @@
 """A site's certificates: the private authority, the hospital's own, and what each host needs."""
 
 from installer.manifests.certificates import Wanted, certificates_wanted
-from installer.pki.authority import CERTIFICATE_FILE, Authority, AuthorityError, ensure_authority, open_authority
-from installer.pki.client import issue_client
+from installer.pki.authority import (
+    CERTIFICATE_FILE,
+    Authority,
+    AuthorityError,
+    authority_folder,
+    ensure_authority,
+    open_authority,
+)
+from installer.pki.client import ClientCertificate, issue_client
 from installer.pki.custom import AUTHORITY_FILE, read_custom
 
 __all__ = [
@@ -10,7 +17,9 @@ __all__ = [
     "CERTIFICATE_FILE",
     "Authority",
     "AuthorityError",
+    "ClientCertificate",
     "Wanted",
+    "authority_folder",
     "certificates_wanted",
     "ensure_authority",
     "issue_client",

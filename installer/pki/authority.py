@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from installer.controller.files import write_atomically
 from installer.errors import ConfigurationError
+from installer.manifests import SITE_AUTHORITY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +113,11 @@ class Authority:
             .sign(self.key, hashes.SHA256())
         )
         return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def authority_folder(directory: Path, name: str) -> Path:
+    """Where an authority of a site lies: the site's own in the folder itself, each other one below it by its name."""
+    return directory if name == SITE_AUTHORITY else directory / name
 
 
 def ensure_authority(directory: Path, passphrase: str, *, name: str, now: datetime | None = None) -> Authority:

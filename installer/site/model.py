@@ -124,6 +124,8 @@ class Site:
             "site_class": self.site_class,
             "domain": self.domain,
             "public_name": self.public_name,
+            # What the gateways ask every engine for; nobody outside the site does.
+            "engine_name": f"process-engine.{self.domain}",
             "network": str(self.network),
             "virtual_ip": str(self.virtual_ip),
             "timezone": self.timezone,

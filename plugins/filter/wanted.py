@@ -35,7 +35,7 @@ def base_host_names(site: Mapping[str, Any]) -> list[dict[str, Any]]:
     return wanted.host_names(site)
 
 
-def host_certificates_wanted(site: Mapping[str, Any], host: str) -> dict[str, dict[str, list[str]]]:
+def host_certificates_wanted(site: Mapping[str, Any], host: str) -> dict[str, dict[str, Any]]:
     """See `installer.manifests.certificates.certificates_wanted`."""
     from installer.manifests import certificates, known_manifests
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""The site's private authority on the controller: creates it once, signs what the hosts ask for."""
+"""The site's private authorities on the controller: creates them once, signs what the hosts ask for."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ DOCUMENTATION = r"""
 module: certificate_authority
 short_description: Sign the keys of all hosts at once
 description:
-  - Runs on the controller with the installer's own Python. Creates the authority when there is none.
+  - Runs on the controller with the installer's own Python. Creates each authority that O(wanted) names and the site's
+    own when there is none.
   - Names and usages come from O(wanted), never from a request; a request only shows that its sender
     holds the key.
 options:
   directory:
-    description: Folder of ca.key and ca.crt.
+    description: Folder of the site's ca.key and ca.crt; those of every other authority lie below it, by its name.
     type: path
     required: true
   passphrase:
-    description: What the authority's key is encrypted with.
+    description: What the authorities' keys are encrypted with.
     type: str
     required: true
   name:
@@ -28,13 +29,13 @@ options:
     type: dict
     required: true
   wanted:
-    description: What each certificate shall say, by host and service.
+    description: What each certificate shall say, by host and service; C(authority) names who signs it, if not the site's.
     type: dict
     required: true
   lifetime_days:
     description: How long the certificates are valid.
     type: int
-    default: 397
+    default: 90
 requirements:
   - Sitewright's installer on the controller, from a checkout of its repository
 author:
@@ -55,13 +56,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 diff:
-  description: That the authority is made, in the form that Ansible shows.
+  description: Which authorities are made, in the form that Ansible shows.
   returned: always
   type: dict
-authority:
-  description: Certificate of the authority, PEM; empty in check mode before there is one.
+authorities:
+  description: Certificates of the authorities by name, PEM; empty in check mode before there is one.
   returned: always
-  type: str
+  type: dict
 certificates:
   description: Certificates by host and service, PEM.
   returned: always
@@ -69,17 +70,21 @@ certificates:
 """
 
 from pathlib import Path
+from typing import Final
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sitewright.platform.plugins.module_utils.plan import told
 
 try:
     from installer.errors import InstallerError
-    from installer.pki import Wanted, ensure_authority
+    from installer.pki import Wanted, authority_folder, ensure_authority
 except ModuleNotFoundError as error:
     MISSING = str(error)
 else:
     MISSING = ""
+
+
+OWN: Final = "site"
 
 
 def main() -> None:
@@ -91,7 +96,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "requests": {"type": "dict", "required": True},
             "wanted": {"type": "dict", "required": True},
-            "lifetime_days": {"type": "int", "default": 397},
+            "lifetime_days": {"type": "int", "default": 90},
         },
         supports_check_mode=True,
     )
@@ -101,15 +106,25 @@ def main() -> None:
             "set ansible_python_interpreter of localhost to .sitewright/venv/bin/python of a checkout"
         )
     directory, wanted = Path(module.params["directory"]), module.params["wanted"]
-    made = {"before": "", "after": "a new certificate authority\n", "after_header": str(directory)}
-    if module.check_mode and not (directory / "ca.crt").exists():
-        words = told(module, ["the site's authority, made"])
-        module.exit_json(changed=True, authority="", certificates={}, diff=made, **words)
+    services = [want for of_host in wanted.values() for want in of_host.values()]
+    names = sorted({OWN, *(want.get("authority", OWN) for want in services)})
+    new = [name for name in names if not (authority_folder(directory, name) / "ca.crt").exists()]
+    made = {"before": "", "after": "".join(f"authority: {name}\n" for name in new), "after_header": str(directory)}
+    if module.check_mode and new:
+        words = told(module, [f"the authority {name}, made" for name in new])
+        module.exit_json(changed=True, authorities={}, certificates={}, diff=made, **words)
     try:
-        authority = ensure_authority(directory, module.params["passphrase"], name=module.params["name"])
+        authorities = {
+            name: ensure_authority(
+                authority_folder(directory, name),
+                module.params["passphrase"],
+                name=module.params["name"] if name == OWN else f"{module.params['name']} {name}",
+            )
+            for name in names
+        }
         certificates = {
             host: {
-                service: authority.sign(
+                service: authorities[wanted[host][service].get("authority", OWN)].sign(
                     request,
                     Wanted.from_variables(wanted[host][service]),
                     days=module.params["lifetime_days"],
@@ -120,8 +135,13 @@ def main() -> None:
         }
     except InstallerError as error:
         module.fail_json(msg=f"{error.message}; {error.hint}")
-    diff = made if authority.created else {}
-    module.exit_json(changed=authority.created, authority=authority.pem, certificates=certificates, diff=diff)
+    created = any(authority.created for authority in authorities.values())
+    module.exit_json(
+        changed=created,
+        authorities={name: authority.pem for name, authority in authorities.items()},
+        certificates=certificates,
+        diff=made if created else {},
+    )
 
 
 if __name__ == "__main__":

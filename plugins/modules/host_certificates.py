@@ -15,13 +15,15 @@ description:
   - A key waits beside the one in use until its certificate is there; an interrupted run is taken up.
 options:
   wanted:
-    description: Certificates by service, each with dns_names, ip_addresses and usages (server, client).
+    description: Certificates by service, each with dns_names, ip_addresses and usages (server, client); C(authority)
+      names who signs it, if not the site's.
     type: dict
     required: true
-  authority:
-    description: Certificate of the authority, PEM; empty when there is none yet.
-    type: str
-    default: ""
+  authorities:
+    description: Certificates of the authorities by name, PEM; empty when there is none yet. The one called C(site) is put
+      into O(directory), every other one beside the certificates that it signed.
+    type: dict
+    default: {}
   certificates:
     description: Certificate by service with the authorities between it and the root, PEM.
     type: dict
@@ -43,7 +45,7 @@ author:
 EXAMPLES = r"""
 - name: Issue | Ensure every service has a key
   sitewright.platform.host_certificates:
-    authority: "{{ lookup('ansible.builtin.file', 'pki/ca.crt', errors='ignore') }}"
+    authorities: {site: "{{ lookup('ansible.builtin.file', 'pki/ca.crt', errors='ignore') }}"}
     wanted:
       redis: {dns_names: [db1.site.internal, db1], ip_addresses: [10.0.0.1], usages: [server, client]}
 """
@@ -81,6 +83,7 @@ from ansible.module_utils.basic import AnsibleModule
 DAY_SECONDS: Final = 86400
 GROUP_PREFIX: Final = "sw-"
 MOST_FLIGHTS: Final = 10
+OWN: Final = "site"
 
 
 class UnfitError(Exception):
@@ -173,6 +176,8 @@ class Service:
         self.name = name
         self.wanted = wanted
         self.folder = store.directory / name
+        self.signed_by: str = wanted.get("authority", OWN)
+        self.authority: str = store.authorities.get(self.signed_by, "")
         self.certificate = self.folder / "tls.crt"
         self.key = self.folder / "tls.key"
         # A new key waits here until its certificate has come, so that an old pair stays whole.
@@ -192,9 +197,9 @@ class Service:
         Raises:
             UnfitError: If it must be replaced.
         """
-        if not self.store.authority:
+        if not self.authority:
             raise UnfitError("there is no authority yet")
-        seen = validate(certificate, key, self.store.authority, self.wanted)
+        seen = validate(certificate, key, self.authority, self.wanted)
         names = {value for kind, value in seen.get("subjectAltName", ()) if kind in ("DNS", "IP Address")}
         needed = {*self.wanted["dns_names"], *self.wanted["ip_addresses"]}
         if missing := sorted(needed - names):
@@ -269,7 +274,7 @@ class Store:
         """Take what the task said."""
         self.module = module
         self.directory = Path(module.params["directory"])
-        self.authority: str = module.params["authority"]
+        self.authorities: dict[str, str] = module.params["authorities"]
         self.renew_before_days: int = module.params["renew_before_days"]
         self.services = [Service(self, name, wanted) for name, wanted in module.params["wanted"].items()]
         self.changed = False
@@ -312,16 +317,23 @@ class Store:
             os.chown(path, 0, group)
             path.chmod(mode)
 
-    def ensure_authority(self) -> None:
-        """The authority's certificate, for everyone."""
-        path = self.directory / "ca.crt"
-        if holds(path, self.authority):
+    def ensure_authorities(self) -> None:
+        """Certificates of authorities, for everyone: the site's, and those of services that have another."""
+        places = {self.directory: self.authorities.get(OWN, "")}
+        places |= {service.folder: service.authority for service in self.services if service.signed_by != OWN}
+        for folder, authority in places.items():
+            if authority:
+                self.ensure_authority(folder / "ca.crt", authority)
+
+    def ensure_authority(self, path: Path, authority: str) -> None:
+        """One authority's certificate."""
+        if holds(path, authority):
             self.ensure_mode(path, 0o644, 0)
             return
         self.changed = True
         self.replaced[str(path)] = "of another authority" if path.exists() else "new"
         if not self.module.check_mode:
-            write_beside(self.directory, self.authority, 0o644).replace(path)
+            write_beside(path.parent, authority, 0o644).replace(path)
 
 
 def run(module: AnsibleModule) -> None:
@@ -346,8 +358,8 @@ def run(module: AnsibleModule) -> None:
     refused = [f"{name}: {reason}" for name, reason in reasons.items() if name in certificates]
     if refused and not module.check_mode:
         module.fail_json(msg=f"certificates refused on this host: {'; '.join(refused)}", changed=store.changed)
-    if store.authority and not requests:
-        store.ensure_authority()
+    if not requests:
+        store.ensure_authorities()
     made = {name: request for name, request in requests.items() if request}
     asked = {str(service.certificate): reasons[service.name] for service in store.services if service.name in requests}
     changes = [{"kind": "file", "name": path, "note": why} for path, why in {**asked, **store.replaced}.items()]
@@ -361,7 +373,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "wanted": {"type": "dict", "required": True},
-            "authority": {"type": "str", "default": ""},
+            "authorities": {"type": "dict", "default": {}},
             "certificates": {"type": "dict"},
             "keys": {"type": "dict", "no_log": True},
             "directory": {"type": "path", "default": "/etc/sitewright/tls"},

@@ -121,7 +121,7 @@ def test_the_hosts_side_needs_nothing_but_pythons_own_library() -> None:
 def test_a_plan_hears_which_certificates_would_be_others_and_why(authority: Authority, tmp_path: Path) -> None:
     parameters = {
         "wanted": {"db": WANTED},
-        "authority": authority.pem,
+        "authorities": {"site": authority.pem},
         "directory": str(tmp_path / "tls"),
         "renew_before_days": 30,
         "_ansible_check_mode": True,

@@ -58,7 +58,7 @@ def _spoken(subject: Subject, host: Host, port: Listener) -> CheckResult:
 def _tls(subject: Subject, host: Host, port: Listener) -> CheckResult:
     """One listener: TLS 1.3 with a certificate of the site, TLS 1.2 refused."""
     name = subject.site[port.server_name] if port.server_name else host.fqdn
-    modern = subject.tls()
+    modern = subject.tls(port.authority)
     with _open(host, port) as raw, modern.wrap_socket(raw, server_hostname=name) as connection:
         version = connection.version()
         cipher = connection.cipher()
@@ -79,7 +79,7 @@ def _tls(subject: Subject, host: Host, port: Listener) -> CheckResult:
 
 def _accepts_tls12(subject: Subject, host: Host, port: Listener, name: str) -> bool:
     """Whether a client that can do no better than TLS 1.2 is let in."""
-    context = subject.tls()
+    context = subject.tls(port.authority)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -15,7 +15,7 @@ from installer.errors import InstallerError, PreflightError, VerificationError
 from installer.operations.checks.page import write
 from installer.operations.context import opened_further
 from installer.operations.summary import Summary
-from installer.pki import AUTHORITY_FILE, issue_client
+from installer.pki import AUTHORITY_FILE, authority_folder, issue_client
 from installer.services.health.subject import Subject
 from installer.stages.journal import Journal
 from installer.stages.kinds import notice
@@ -93,14 +93,17 @@ def subject_of(context: OperationContext) -> Iterator[Subject]:
     passphrase = context.secrets["ca_passphrase"]
     given = context.site.certificates_directory
     roots = None if given is None else given / AUTHORITY_FILE
-    with issue_client(context.authority, passphrase, "verify", also_trusted=roots) as client:
+    own = authority_folder(context.authority, "database")
+    with (
+        issue_client(context.authority, passphrase, "verify", also_trusted=roots) as client,
+        # A site that was installed before there was a second authority has only one, until the next installation.
+        issue_client(own if own.is_dir() else context.authority, passphrase, "verify") as database_client,
+    ):
         yield Subject(
             site=context.site.resolved(),
             secrets=context.secrets,
             manifests=context.manifests,
-            ca=client.ca,
-            client_certificate=client.certificate,
-            client_key=client.key,
+            clients={"site": client, "database": database_client},
             ssh=context.ssh,
             carried=context.carried,
             release=_release_of(context),

@@ -20,7 +20,7 @@ def check(subject: Subject) -> list[CheckResult]:
     port = subject.setting("etcd_client_port")
 
     def member(host: Host) -> list[CheckResult]:
-        pool = subject.https(host.address, port, name=host.fqdn)
+        pool = subject.https(host.address, port, name=host.fqdn, authority="database")
         listed = pool.request("POST", "/v3/cluster/member/list", json={}).json()
         names = sorted(each.get("name", "unnamed") for each in listed.get("members", []))
         read = _read(pool)

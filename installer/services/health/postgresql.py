@@ -27,7 +27,10 @@ _PLAIN: Final = """
 
 
 def connect(subject: Subject, host: Host, *, user: str, database: str) -> psycopg.Connection[dict[str, Any]]:
-    """Connect to one server over verified TLS 1.3; it asks the monitor for a certificate besides the password."""
+    """Connect to one server over verified TLS 1.3; it asks the monitor for a certificate besides the password.
+
+    The server's certificate is of the site's authority, as all applications know it; that of its clients is not.
+    """
     return psycopg.connect(
         host=host.fqdn,
         hostaddr=host.address,
@@ -36,9 +39,9 @@ def connect(subject: Subject, host: Host, *, user: str, database: str) -> psycop
         password=subject.secrets[f"postgresql_{user}_password"],
         dbname=database,
         sslmode="verify-full",
-        sslrootcert=str(subject.ca),
-        sslcert=str(subject.client_certificate),
-        sslkey=str(subject.client_key),
+        sslrootcert=str(subject.clients["site"].ca),
+        sslcert=str(subject.clients["database"].certificate),
+        sslkey=str(subject.clients["database"].key),
         ssl_min_protocol_version="TLSv1.3",
         connect_timeout=5,
         autocommit=True,

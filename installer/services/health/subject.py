@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 
+from installer.manifests import SITE_AUTHORITY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from installer.manifests import RoleManifest
+    from installer.pki import ClientCertificate
 
 TIMEOUT_SECONDS: Final = 15.0
 HTTPS_PORT: Final = 443
@@ -39,9 +41,7 @@ class Subject:
         site: The resolved site (see `Site.resolved`).
         secrets: The vault's values by name without the `vault_` prefix.
         manifests: The roles' manifests by role name.
-        ca: Certificate authority every listener is verified with.
-        client_certificate: The controller's own short-lived certificate.
-        client_key: Its key.
+        clients: The controller's own short-lived certificates, each with those it may trust, by authority.
         ssh: Host name to the argv prefix that runs a command there.
         carried: For each role the packages it asks for and needs, with the bundle's versions.
         release: What the hosts must say in /etc/sitewright/release; a part that is not known is left out.
@@ -51,9 +51,7 @@ class Subject:
     site: Mapping[str, Any]
     secrets: Mapping[str, str] = field(repr=False)
     manifests: Mapping[str, RoleManifest]
-    ca: Path
-    client_certificate: Path
-    client_key: Path
+    clients: Mapping[str, ClientCertificate]
     ssh: Mapping[str, Sequence[str]]
     carried: Mapping[str, Mapping[str, str]]
     release: Mapping[str, str]
@@ -78,15 +76,17 @@ class Subject:
         """A role variable that others read, resolved; all hosts of its role agree on it."""
         return self.site["settings"][name]
 
-    def tls(self, *, client: bool = True) -> ssl.SSLContext:
-        """A client context that speaks TLS 1.3 only and verifies the site's CA."""
-        context = ssl.create_default_context(cafile=str(self.ca))
+    def tls(self, authority: str = SITE_AUTHORITY) -> ssl.SSLContext:
+        """A client context that speaks TLS 1.3 only, trusts an authority and shows a certificate of it."""
+        client = self.clients[authority]
+        context = ssl.create_default_context(cafile=str(client.ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        if client:
-            context.load_cert_chain(self.client_certificate, self.client_key)
+        context.load_cert_chain(client.certificate, client.key)
         return context
 
-    def https(self, address: str, port: int, *, name: str) -> urllib3.HTTPSConnectionPool:
+    def https(
+        self, address: str, port: int, *, name: str, authority: str = SITE_AUTHORITY
+    ) -> urllib3.HTTPSConnectionPool:
         """A connection pool to one listener, verified by the name its certificate must carry."""
         return urllib3.HTTPSConnectionPool(
             address,
@@ -95,7 +95,7 @@ class Subject:
             block=True,
             timeout=urllib3.Timeout(connect=5, read=TIMEOUT_SECONDS),
             retries=urllib3.Retry(2, allowed_methods=["GET"], backoff_factor=0.2),
-            ssl_context=self.tls(),
+            ssl_context=self.tls(authority),
             server_hostname=name,
             assert_hostname=name,
             headers={"Host": name if port == HTTPS_PORT else f"{name}:{port}"},
