@@ -14,7 +14,7 @@ from installer.manifests import roles_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from installer.manifests import ExtraName, PortSpec, Protocol, RoleManifest, StartTls
+    from installer.manifests import AuthorityName, ExtraName, PortSpec, Protocol, RoleManifest, StartTls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

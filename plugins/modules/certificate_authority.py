@@ -29,7 +29,9 @@ options:
     type: dict
     required: true
   wanted:
-    description: What each certificate shall say, by host and service; C(authority) names who signs it, if not the site's.
+    description:
+      - What each certificate shall say, by host and service.
+      - C(authority) names who signs it, if not the site's.
     type: dict
     required: true
   lifetime_days:

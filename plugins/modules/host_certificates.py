@@ -15,13 +15,15 @@ description:
   - A key waits beside the one in use until its certificate is there; an interrupted run is taken up.
 options:
   wanted:
-    description: Certificates by service, each with dns_names, ip_addresses and usages (server, client); C(authority)
-      names who signs it, if not the site's.
+    description:
+      - Certificates by service, each with dns_names, ip_addresses and usages (server, client).
+      - C(authority) names who signs it, if not the site's.
     type: dict
     required: true
   authorities:
-    description: Certificates of the authorities by name, PEM; empty when there is none yet. The one called C(site) is put
-      into O(directory), every other one beside the certificates that it signed.
+    description:
+      - Certificates of the authorities by name, PEM; empty when there is none yet.
+      - The one called C(site) is put into O(directory), every other one beside the certificates that it signed.
     type: dict
     default: {}
   certificates:

@@ -92,7 +92,17 @@ def test_the_inventories_of_this_repository_are_valid(site: str, hosts: int) -> 
 def test_the_site_variable_has_the_agreed_shape(load: Callable[..., Site]) -> None:
     resolved = load().resolved()
     assert list(resolved) == [
-        *("name", "site_class", "domain", "public_name", "network", "virtual_ip", "timezone", "rehearsal"),
+        *(
+            "name",
+            "site_class",
+            "domain",
+            "public_name",
+            "engine_name",
+            "network",
+            "virtual_ip",
+            "timezone",
+            "rehearsal",
+        ),
         *("hosts", "groups", "applications", "settings", "waivers"),
     ]
     assert resolved["groups"]["etcd"] == ["svc1", "svc2", "svc3"]
