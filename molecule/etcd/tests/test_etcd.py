@@ -10,7 +10,7 @@ from testinfra.host import Host
 testinfra_hosts = ["etcd"]
 
 TLS = "/etc/sitewright/tls"
-ETCDCTL = f"etcdctl --cacert={TLS}/ca.crt --cert={TLS}/etcd/tls.crt --key={TLS}/etcd/tls.key --endpoints=https://127.0.0.1:2379"
+ETCDCTL = f"etcdctl --cacert={TLS}/etcd/ca.crt --cert={TLS}/etcd/tls.crt --key={TLS}/etcd/tls.key --endpoints=https://127.0.0.1:2379"
 
 
 def _address(host: Host) -> str:
@@ -43,8 +43,22 @@ def test_tls_1_2_is_refused_on_both_ports(host: Host) -> None:
 
 
 def test_a_client_without_a_certificate_is_refused(host: Host) -> None:
-    said = host.run("curl --silent --show-error --cacert %s https://127.0.0.1:2379/health", f"{TLS}/ca.crt")
+    said = host.run("curl --silent --show-error --cacert %s https://127.0.0.1:2379/health", f"{TLS}/etcd/ca.crt")
+    assert "certificate required" in said.stderr, said.stderr
+
+
+def test_a_certificate_of_the_sites_authority_opens_nothing(host: Host) -> None:
+    """The repository's is one; whoever gets hold of it, or of a worker's, must not decide what PostgreSQL does."""
+    stolen = Host.get_host("ansible://ops1", ansible_inventory=host.backend.ansible_inventory)
+    pair = [stolen.file(f"{TLS}/repository/tls.{kind}").content_string for kind in ("crt", "key")]
+    for name, text in zip(("/run/stolen.crt", "/run/stolen.key"), pair, strict=True):
+        host.check_output("printf %s %s > %s", "%s", text, name)
+    with_it = "--cert /run/stolen.crt --key /run/stolen.key"
+    said = host.run(f"curl --silent --show-error --cacert {TLS}/etcd/ca.crt {with_it} https://127.0.0.1:2379/health")
+    host.check_output("rm /run/stolen.crt /run/stolen.key")
     assert said.rc != 0
+    assert "alert" in said.stderr, said.stderr
+    assert host.run(f"curl --silent --cacert {TLS}/ca.crt https://127.0.0.1:2379/health").rc == 60  # nor is it trusted
 
 
 def test_nothing_listens_without_tls(host: Host) -> None:

@@ -16,9 +16,11 @@ def _address(host: Host) -> str:
 
 
 def _members(host: Host) -> list[dict[str, Any]]:
-    own = f"--cert {TLS}/postgresql/tls.crt --key {TLS}/postgresql/tls.key"
+    own = f"--cert {TLS}/patroni/tls.crt --key {TLS}/patroni/tls.key"
     with host.sudo():
-        answer = host.check_output(f"curl --silent --cacert {TLS}/ca.crt {own} https://{_address(host)}:8008/cluster")
+        answer = host.check_output(
+            f"curl --silent --cacert {TLS}/patroni/ca.crt {own} https://{_address(host)}:8008/cluster"
+        )
     members: list[dict[str, Any]] = json.loads(answer)["members"]
     return members
 
@@ -88,10 +90,12 @@ def test_a_connection_without_tls_is_refused(host: Host) -> None:
 
 def test_patroni_says_nothing_without_a_certificate(host: Host) -> None:
     for path in ("", "config", "cluster", "metrics"):
-        said = host.run(f"curl --silent --show-error --cacert {TLS}/ca.crt https://{_address(host)}:8008/{path}")
+        said = host.run(
+            f"curl --silent --show-error --cacert {TLS}/patroni/ca.crt https://{_address(host)}:8008/{path}"
+        )
         assert (said.rc != 0, said.stdout) == (True, ""), said.stderr
     # Why: a client that speaks at once may meet a closed connection before it has read the alert; this one waits.
-    asked = f"sleep 2 | openssl s_client -CAfile {TLS}/ca.crt -connect {_address(host)}:8008"
+    asked = f"sleep 2 | openssl s_client -CAfile {TLS}/patroni/ca.crt -connect {_address(host)}:8008"
     assert "alert certificate required" in host.run(asked).stderr
 
 

@@ -4,8 +4,8 @@ Reads a JSON list of attempts from its first argument and prints what became of 
 
 - `{"open": [ADDRESS, PORT]}`: `open`, or why not
 - `{"tls": [ADDRESS, PORT], "name": NAME, "how": HOW}` with HOW one of `good`, `1.2`, `plain`, `bare` (without a client
-  certificate) and `stranger` (with the certificate in the files that `certificate` and `key` name): the beginning of an
-  answer, or the error that came instead of one
+  certificate), `stranger` and `stolen` (with that in the files that `certificate` and `key` name), trusting the file
+  `authority`: the beginning of an answer, or the error that came instead of one
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def attempt(wanted: dict[str, Any]) -> str:
 
 def context(wanted: dict[str, Any]) -> ssl.SSLContext:
     """The client's side of TLS, which trusts the site's authority alone."""
-    tls = ssl.create_default_context(cafile=AUTHORITY)
+    tls = ssl.create_default_context(cafile=wanted.get("authority", AUTHORITY))
     if wanted["how"] == "1.2":
         tls.maximum_version = ssl.TLSVersion.TLSv1_2
     if "certificate" in wanted:

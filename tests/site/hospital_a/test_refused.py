@@ -6,6 +6,7 @@ import datetime
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,8 @@ LISTENERS = {
     "RabbitMQ between nodes": ("svc1", "svc2", 25672),
     "packages": ("gw1", "ops1", 8543),
 }
+# Where those who ask find the authority that signed a listener's certificate; the others have the site's.
+OF_THE_DATABASE = defaultdict(str, {"etcd": "etcd/", "etcd between members": "etcd/", "Patroni": "patroni/"})
 OLD_TLS = ("protocol version", "handshake failure", "reset by peer", "eof occurred")
 # Without a certificate, or with a stranger's: refused by TLS itself, or by a web server's answer.
 REFUSALS = ("certificate required", "unknown ca", "bad certificate", "handshake failure", "certificate unknown")
@@ -55,9 +58,12 @@ def is_said(words: tuple[str, ...], said: str) -> bool:
     return any(word in said.lower().replace("_", " ") for word in words)
 
 
-def tls(target: str, port: int, how: str, **more: str) -> dict[str, Any]:
+def tls(service: str, how: str, **more: str) -> dict[str, Any]:
     """An attempt to speak TLS with a listener."""
-    return {"tls": [ADDRESSES[target], port], "name": f"{target}.hospital-a.internal", "how": how, **more}
+    _, target, port = LISTENERS[service]
+    authority = f"/etc/sitewright/tls/{OF_THE_DATABASE[service]}ca.crt"
+    name = f"{target}.hospital-a.internal"
+    return {"tls": [ADDRESSES[target], port], "name": name, "authority": authority, "how": how, **more}
 
 
 def listening(operator: Operator, host: str) -> set[int]:
@@ -104,8 +110,7 @@ def test_postgresql_refuses_who_is_not_meant(
 def test_a_listener_speaks_nothing_but_tls_of_today(
     operator: Operator, installed: dict[str, Any], service: str
 ) -> None:
-    host, target, port = LISTENERS[service]
-    old, plain = tried(operator, host, [tls(target, port, "1.2"), tls(target, port, "plain")])
+    old, plain = tried(operator, LISTENERS[service][0], [tls(service, "1.2"), tls(service, "plain")])
     assert is_said(OLD_TLS, old), old
     # A web server may say in clear that it wants TLS; nothing says more than that.
     assert not plain.startswith(("HTTP/1.1 2", "HTTP/1.0 2", "+", "AMQP")), plain
@@ -149,11 +154,34 @@ def stranger(operator: Operator, host: str) -> Iterator[dict[str, str]]:
 def test_a_listener_refuses_who_has_no_certificate_of_the_site(
     operator: Operator, installed: dict[str, Any], service: str
 ) -> None:
-    host, target, port = LISTENERS[service]
+    host = LISTENERS[service][0]
     with stranger(operator, host) as files:
-        bare, strange = tried(operator, host, [tls(target, port, "bare"), tls(target, port, "stranger", **files)])
+        bare, strange = tried(operator, host, [tls(service, "bare"), tls(service, "stranger", **files)])
     assert is_said(REFUSALS, bare), bare
     assert is_said(REFUSALS, strange), strange
+
+
+def test_a_certificate_of_another_service_opens_nothing_of_the_database(
+    operator: Operator, installed: dict[str, Any]
+) -> None:
+    """Redis' is a client's and of the site's authority, as a worker's is; it is copied to where it could do harm."""
+    pair = {kind: operator.on("svc1", "cat", f"/etc/sitewright/tls/redis/tls.{kind}") for kind in ("crt", "key")}
+    files = {"certificate": "/run/stolen.crt", "key": "/run/stolen.key"}
+    for host, services in {"svc1": ("etcd", "etcd between members"), "db1": ("Patroni",)}.items():
+        for kind, text in pair.items():
+            operator.on(host, "sh", "-c", 'printf %s "$1" > "$2"', "sh", text, f"/run/stolen.{kind}")
+        for service in services:
+            [said] = tried(operator, host, [tls(service, "stolen", **files)])
+            assert is_said(REFUSALS, said), f"{service}: {said}"
+    asked = (
+        "psql 'host=db2.hospital-a.internal user=replicator replication=true sslmode=verify-full"
+        " sslrootcert=/etc/sitewright/tls/ca.crt sslcert=/run/stolen.crt sslkey=/run/stolen.key'"
+        " -w -c 'IDENTIFY_SYSTEM'"
+    )
+    said = operator.on("db1", "sh", "-c", f'chmod 600 /run/stolen.key; {asked} 2>&1; echo "exit $?"')
+    assert is_said(REFUSALS, said), said
+    for host in ("svc1", "db1"):
+        operator.on(host, "rm", *files.values())
 
 
 def test_machines_are_asked_for_a_certificate_at_the_virtual_address(
