@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from installer.checks.verify import ask, health_checks
@@ -23,29 +24,49 @@ if TYPE_CHECKING:
 VERB: Final = "status"
 _SSH_SECONDS: Final = 20
 _FIXED_LINES: Final = 4
-# One line each: systemd's verdict, since when the host is up, load, memory; then the failed units.
+_CERTIFICATE: Final = "notAfter="
+# Runs renew what ends within 30 days, so whatever comes this close to its end was not looked after.
+_CERTIFICATE_DAYS: Final = 14
+# One line each: systemd's verdict, since when the host is up, load, memory; then when each certificate ends, with the
+# service it is of; then the failed units.
 _QUESTION: Final = (
     "systemctl is-system-running || true; uptime -s; cut -d' ' -f1-3 /proc/loadavg;"
     ' awk \'/MemTotal|MemAvailable/ {printf "%d ", $2/1024} END {print ""}\' /proc/meminfo;'
+    " for file in /etc/sitewright/tls/*/tls.crt; do [ ! -e $file ] ||"
+    ' echo "$(openssl x509 -noout -enddate -dateopt iso_8601 -in $file) $(basename $(dirname $file))"; done;'
     " systemctl list-units --failed --plain --no-legend --no-pager | cut -d' ' -f1"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostState:
-    """What a host says of itself."""
+    """What a host says of itself.
+
+    Attributes:
+        host: Its short name.
+        state: What systemd calls it, or `unreachable`.
+        since: When it was booted.
+        load: Of one, five and fifteen minutes.
+        memory: Available and all, in MB.
+        certificate: The certificate that ends first: its service and its last day.
+        certificate_days: Whole days until then; None without a certificate.
+        failed_units: Units that systemd calls failed.
+    """
 
     host: str
     state: str
     since: str = ""
     load: str = ""
     memory: str = ""
+    certificate: str = ""
+    certificate_days: int | None = None
     failed_units: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong with it."""
-        return self.state == "running" and not self.failed_units
+        lasts = self.certificate_days is None or self.certificate_days >= _CERTIFICATE_DAYS
+        return self.state == "running" and not self.failed_units and lasts
 
 
 def status(context: SiteContext) -> None:
@@ -71,8 +92,11 @@ def status(context: SiteContext) -> None:
     if unfinished:
         terminal.result(unfinished)
     terminal.table(
-        ("host", "state", "up since", "load", "memory free/all MB", "failed units"),
-        [(each.host, each.state, each.since, each.load, each.memory, " ".join(each.failed_units)) for each in hosts],
+        ("host", "state", "up since", "load", "memory free/all MB", "first certificate ends", "failed units"),
+        [
+            (each.host, each.state, each.since, each.load, each.memory, each.certificate, " ".join(each.failed_units))
+            for each in hosts
+        ],
     )
     unhealthy = [each.host for each in hosts if not each.ok]
     summary.more = {
@@ -125,7 +149,9 @@ def _ask(host: str, login: Sequence[str]) -> HostState:
     lines = answer.stdout.splitlines()
     if answer.returncode != 0 or len(lines) < _FIXED_LINES:
         return HostState(host=host, state="unreachable")
-    state, since, load, memory, *failed_units = lines
+    state, since, load, memory, *more = lines
+    certificates = sorted(line.removeprefix(_CERTIFICATE) for line in more if line.startswith(_CERTIFICATE))
+    ends, service = _first_end(certificates[0]) if certificates else (None, "")
     total, _, available = memory.strip().partition(" ")
     return HostState(
         host=host,
@@ -133,5 +159,13 @@ def _ask(host: str, login: Sequence[str]) -> HostState:
         since=since,
         load=load,
         memory=f"{available}/{total}",
-        failed_units=tuple(failed_units),
+        certificate=f"{ends:%Y-%m-%d} ({service})" if ends else "",
+        certificate_days=(ends - datetime.now(UTC)).days if ends else None,
+        failed_units=tuple(line for line in more if not line.startswith(_CERTIFICATE)),
     )
+
+
+def _first_end(said: str) -> tuple[datetime, str]:
+    """The moment and the service in a line like `2027-02-23 15:00:00Z etcd`."""
+    day, hour, service = said.split()
+    return datetime.fromisoformat(f"{day}T{hour}"), service
