@@ -74,6 +74,8 @@ def test_refuses_an_old_protocol_and_who_has_no_certificate(host: Host, port: in
 def test_nothing_listens_that_the_manifest_does_not_name(host: Host) -> None:
     epmd = [line for line in host.check_output("ss -Hltn").splitlines() if ":4369 " in line]
     assert [line.split()[3] for line in epmd] == ["127.0.0.1:4369"]
+    judged = host.run("systemd-analyze security --threshold=16 epmd.service")
+    assert judged.rc == 0, judged.stdout[-200:]
     assert not host.socket("tcp://0.0.0.0:5672").is_listening
     assert not host.socket("tcp://0.0.0.0:15672").is_listening
 
