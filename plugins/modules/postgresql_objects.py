@@ -39,6 +39,7 @@ options:
       password: {description: Password., type: str, required: true}
       member_of: {description: Roles whose rights it has., type: list, elements: str, default: []}
       settings: {description: Session settings of the role., type: dict, default: {}}
+      connection_limit: {description: Most connections at once; left alone when it is not given., type: int}
   databases:
     description: Databases.
     type: list
@@ -159,7 +160,7 @@ class Server:
             connection.close()
 
     def ensure_users(self, users: list[dict[str, Any]]) -> None:
-        """Create missing roles, set differing passwords, memberships and session settings."""
+        """Create missing roles, set differing passwords, limits, memberships and session settings."""
         known = {
             name: (verifier, can_log_in)
             for name, verifier, can_log_in in self.ask("SELECT rolname, rolpassword, rolcanlogin FROM pg_authid")
@@ -170,6 +171,7 @@ class Server:
                 " JOIN pg_roles m ON m.oid = a.member JOIN pg_roles g ON g.oid = a.roleid"
             )
         )
+        limits = dict(self.ask("SELECT rolname, rolconnlimit FROM pg_roles"))
         settings = dict(
             self.ask(
                 "SELECT r.rolname, s.setconfig FROM pg_db_role_setting s"
@@ -189,6 +191,12 @@ class Server:
                     self.change(
                         f"password of role {name} set", sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, verifier)
                     )
+            limit = user["connection_limit"]
+            if limit is not None and limits.get(name, -1) != limit:
+                self.change(
+                    f"connections of role {name} limited to {limit}",
+                    sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(role, sql.Literal(limit)),
+                )
             for group in user["member_of"]:
                 if (name, group) not in memberships:
                     self.change(
@@ -268,6 +276,7 @@ def main() -> None:
         "password": {"type": "str", "required": True, "no_log": True},
         "member_of": {"type": "list", "elements": "str", "default": []},
         "settings": {"type": "dict", "default": {}},
+        "connection_limit": {"type": "int"},
     }
     database_spec = {
         "name": {"type": "str", "required": True},
