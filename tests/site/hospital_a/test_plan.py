@@ -127,6 +127,7 @@ def test_plan_of_four_edits_says_what_the_install_then_does_and_nothing_else(
     ]
     assert {(one["service"], one["what"], *one["hosts"]) for one in plan["does_not_interrupt"]} == {
         ("PostgreSQL", "reload", "db1", "db2"),
+        ("SSH", "reload", *HOSTS),
         ("NGINX", "reload", "gw1", "gw2"),
         ("keepalived", "reload", "gw1", "gw2"),
         ("workers", "restart", "app1", "app2"),
