@@ -137,6 +137,7 @@ def fetch(module: AnsibleModule) -> None:
 def main() -> None:
     """Entry point of the module."""
     file_spec = {"path": {"type": "path", "required": True}, "content": {"type": "str", "required": True}}
+    os.umask(0o022)  # whatever the login has: folders on the way to a service's files are for all
     module = AnsibleModule(
         argument_spec={
             "files": {"type": "list", "elements": "dict", "required": True, "options": file_spec},

@@ -194,6 +194,7 @@ def main() -> None:
         "show": {"type": "str", "choices": ["all", "masked", "nothing"]},
     }
     required = [("state", "file", ["content"]), ("state", "link", ["target"]), ("state", "existing", ["mode"])]
+    os.umask(0o022)  # whatever the login has: folders on the way to a service's files are for all
     module = AnsibleModule(
         argument_spec={
             "files": {

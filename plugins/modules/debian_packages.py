@@ -246,6 +246,7 @@ def describe(packages: list[str], versions: dict[str, str]) -> str:
 
 def main() -> None:
     """Entry point of the module."""
+    os.umask(0o022)  # whatever the login has: folders on the way to a service's files are for all
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "list", "elements": "str", "required": True},

@@ -242,6 +242,7 @@ def at_boot(module: AnsibleModule) -> None:
 
 def main() -> None:
     """Entry point of the module."""
+    os.umask(0o022)  # whatever the login has: folders on the way to a service's files are for all
     module = AnsibleModule(
         argument_spec={
             "rules": {"type": "str", "required": True},

@@ -372,6 +372,7 @@ def run(module: AnsibleModule) -> None:
 
 def main() -> None:
     """Run as a module."""
+    os.umask(0o022)  # whatever the login has: folders on the way to a service's files are for all
     module = AnsibleModule(
         argument_spec={
             "wanted": {"type": "dict", "required": True},

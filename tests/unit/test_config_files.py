@@ -16,7 +16,7 @@ MODULE = Path(config_files.__file__)
 OLD, NEW = "0ldCanary", "n3wCanary"
 
 
-def ran(*files: dict[str, Any], check: bool = True, no_log: bool = False) -> dict[str, Any]:
+def ran(*files: dict[str, Any], check: bool = True, no_log: bool = False, umask: int = 0o022) -> dict[str, Any]:
     """The module's answer; owner and group are those of root, as who the tests run as."""
     arguments = {"files": list(files), "_ansible_check_mode": check, "_ansible_no_log": no_log}
     ended = subprocess.run(
@@ -25,6 +25,7 @@ def ran(*files: dict[str, Any], check: bool = True, no_log: bool = False) -> dic
         capture_output=True,
         text=True,
         check=False,
+        umask=umask,
     )
     answer: dict[str, Any] = json.loads(ended.stdout)
     return answer
@@ -102,6 +103,11 @@ def test_links_directories_modes_and_removals_are_told(tmp_path: Path) -> None:
     assert (told["file"]["kind"], told["file"]["new"]) == ("permissions", "root:root 0640")
     assert told["gone"]["old"] == "there"
     assert gone.exists()
+
+
+def test_folders_on_the_way_are_for_all_whatever_the_login_hides(tmp_path: Path) -> None:
+    ran({"path": str(tmp_path / "srv" / "etcd" / "data"), "state": "directory"}, check=False, umask=0o077)
+    assert (tmp_path / "srv" / "etcd").stat().st_mode & 0o777 == 0o755
 
 
 def test_nothing_is_told_when_it_is_really_done(tmp_path: Path) -> None:
