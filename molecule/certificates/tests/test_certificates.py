@@ -7,6 +7,8 @@ from testinfra.host import Host
 TLS = "/etc/sitewright/tls"
 SERVICES = {"svc1": ("etcd", "rabbitmq", "redis"), "app1": ("engine", "gateway", "worker")}
 
+OF_THE_DATABASE = ("etcd",)
+
 
 def _services(host: Host) -> tuple[str, ...]:
     return SERVICES[host.check_output("hostname --short")]
@@ -26,7 +28,15 @@ def test_only_root_and_the_services_own_group_read_its_key(host: Host) -> None:
 
 def test_nothing_but_key_and_certificate_is_left(host: Host) -> None:
     for service in _services(host):
-        assert host.check_output("ls -A %s", f"{TLS}/{service}").split() == ["tls.crt", "tls.key"]
+        own = ["ca.crt"] if service in OF_THE_DATABASE else []
+        assert host.check_output("ls -A %s", f"{TLS}/{service}").split() == [*own, "tls.crt", "tls.key"]
+
+
+def test_the_database_has_an_authority_that_signed_nothing_else(host: Host) -> None:
+    for service in _services(host):
+        certificate = f"{TLS}/{service}/tls.crt"
+        by_the_site = host.run("openssl verify -CAfile %s %s", f"{TLS}/ca.crt", certificate).rc == 0
+        assert by_the_site == (service not in OF_THE_DATABASE)
 
 
 def test_openssl_accepts_every_certificate_for_the_hosts_full_name(host: Host) -> None:
@@ -35,7 +45,12 @@ def test_openssl_accepts_every_certificate_for_the_hosts_full_name(host: Host) -
         purpose = "sslclient" if service == "worker" else "sslserver"
         verified = host.run(
             "openssl verify -x509_strict -CAfile %s -purpose %s -verify_hostname %s %s",
-            *(f"{TLS}/ca.crt", purpose, name, f"{TLS}/{service}/tls.crt"),
+            *(
+                f"{TLS}/{'etcd/' if service in OF_THE_DATABASE else ''}ca.crt",
+                purpose,
+                name,
+                f"{TLS}/{service}/tls.crt",
+            ),
         )
         assert verified.rc == 0, verified.stderr
 

@@ -49,7 +49,7 @@ def test_a_client_without_a_certificate_is_refused(host: Host) -> None:
 
 def test_a_certificate_of_the_sites_authority_opens_nothing(host: Host) -> None:
     """The repository's is one; whoever gets hold of it, or of a worker's, must not decide what PostgreSQL does."""
-    stolen = Host.get_host("ansible://ops1", ansible_inventory=host.backend.ansible_inventory)
+    [stolen] = Host.get_hosts(["ansible://repository"], ansible_inventory=host.backend.ansible_inventory)
     pair = [stolen.file(f"{TLS}/repository/tls.{kind}").content_string for kind in ("crt", "key")]
     for name, text in zip(("/run/stolen.crt", "/run/stolen.key"), pair, strict=True):
         host.check_output("printf %s %s > %s", "%s", text, name)

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 AUTHORITY: Final = "/etc/sitewright/tls/ca.crt"
 PATIENCE_SECONDS: Final = 5
+LISTEN_SECONDS: Final = 1.5
 # A web server answers it, Redis too (with an error), and etcd and RabbitMQ end the connection; a wrong TLS comes first.
 QUESTION: Final = b"GET / HTTP/1.0\r\nHost: %s\r\n\r\n"
 
@@ -49,8 +50,16 @@ def context(wanted: dict[str, Any]) -> ssl.SSLContext:
 
 
 def talk(connection: socket.socket, name: str) -> str:
-    """Ask, and read the beginning of the answer; with TLS 1.3 a refused certificate shows only here."""
-    connection.settimeout(PATIENCE_SECONDS)
+    """Ask, and read the beginning of the answer.
+
+    With TLS 1.3 a refused certificate shows only now. Who speaks at once may meet a closed connection before it has
+    read why, so first it listens for a moment.
+    """
+    connection.settimeout(LISTEN_SECONDS)
+    try:
+        return connection.recv(200).decode(errors="replace") or "ended without an answer"
+    except TimeoutError:
+        connection.settimeout(PATIENCE_SECONDS)
     connection.sendall(QUESTION % name.encode())
     return connection.recv(200).decode(errors="replace") or "ended without an answer"
 

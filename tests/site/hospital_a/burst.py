@@ -17,7 +17,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-AT_ONCE: Final = 32
+AT_ONCE: Final = 300  # more than wait for their turn at a gateway
 PEACE_SECONDS: Final = 5
 AFTERWARDS: Final = 10
 

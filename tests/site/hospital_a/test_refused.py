@@ -86,7 +86,7 @@ def test_from_a_gateway_the_engines_answer_and_little_else(operator: Operator, i
     ("host", "options", "reason"),
     [
         ("app1", "user=postgres dbname=postgres", "no pg_hba.conf entry"),
-        ("app1", "user=monitor dbname=engine", "no pg_hba.conf entry"),
+        ("app1", "user=monitor dbname=engine", "requires a valid client certificate"),
         ("app1", "user=replicator replication=true", "no pg_hba.conf entry"),
         ("app1", "user=engine dbname=postgres", "no pg_hba.conf entry"),
         ("app1", "user=engine dbname=engine sslmode=disable", "no encryption"),
