@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 import click
 
 from installer.operations.bundles.command import bundle_command
-from installer.operations.checks.command import preflight_command, verify_command
+from installer.operations.checks.command import audit_command, preflight_command, verify_command
 from installer.operations.command_line import version_option
 from installer.operations.install.command import install_options, run_install
 from installer.operations.plan.command import plan_command
@@ -60,5 +60,13 @@ def cli(ctx: click.Context, /, **given: Unpack[Given]) -> None:
         run_install(ctx, given)
 
 
-for _command in (bundle_command, plan_command, preflight_command, rehearse_command, status_command, verify_command):
+for _command in (
+    audit_command,
+    bundle_command,
+    plan_command,
+    preflight_command,
+    rehearse_command,
+    status_command,
+    verify_command,
+):
     cli.add_command(_command)

@@ -33,6 +33,7 @@ class CheckResult:
         measured: What was found, with its unit.
         wanted: What is allowed, with its unit.
         verdict: How it ended.
+        about: What of the host it is about (a port, a unit, a path), where one check gives several results.
         fix: What to do; empty when nothing is to be done.
         note: A waiver's reason and expiry, or what a reader should know.
         details: The whole of a list that `measured` shortens; empty when it is whole there.
@@ -43,6 +44,7 @@ class CheckResult:
     measured: str
     wanted: str
     verdict: Verdict
+    about: str = ""
     fix: str = ""
     note: str = ""
     details: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ from installer.bundle.manifest import (
 from installer.bundle.payloads import BuiltPayload, build_payload
 from installer.bundle.repository import write_repository
 from installer.bundle.sbom import write_sbom
+from installer.bundle.security import SECURITY_FILE, to_bytes
 from installer.bundle.trust import remember_key, trusted_folder
 from installer.bundle.verify import describe_files, verify
 from installer.bundle.wheels import (
@@ -56,6 +57,7 @@ class _Ingredients:
     """What has been downloaded and built, before it is put together."""
 
     suites: dict[str, datetime]
+    security: dict[str, str]
     debs: list[DebFile]
     payloads: list[BuiltPayload]
     wheels: Path
@@ -147,22 +149,26 @@ def _gather(
         except BaseException:
             commands.stop()
             raise
-        suites, debs = debian.result()
+        suites, security, debs = debian.result()
         return _Ingredients(
-            suites=suites, debs=debs, payloads=[job.result() for job in payloads], wheels=wheels.result()
+            suites=suites,
+            security=security,
+            debs=debs,
+            payloads=[job.result() for job in payloads],
+            wheels=wheels.result(),
         )
 
 
 def _fetch_debian(
     apt: PrivateApt, inputs: BuildInputs, report: Callable[[str], None]
-) -> tuple[dict[str, datetime], list[DebFile]]:
+) -> tuple[dict[str, datetime], dict[str, str], list[DebFile]]:
     report(f"solving and downloading {len(inputs.debian_packages)} Debian packages with all they need")
     for addition in inputs.additions:
         report(f"of {addition.suite}: {', '.join(addition.packages)}, and nothing else")
     suites = apt.update()
     debs = apt.download(inputs.debian_packages)
     report(f"{len(debs)} Debian packages are here")
-    return suites, debs
+    return suites, apt.security_versions(), debs
 
 
 def _assemble(
@@ -179,6 +185,8 @@ def _assemble(
     (folder / "keys").mkdir(parents=True)
     (folder / ARCHIVE_KEY_FILE).write_bytes(keys.archive_public)
     (folder / BUNDLE_KEY_FILE).write_bytes(keys.bundle_public)
+    if ingredients.security:
+        (folder / SECURITY_FILE).write_bytes(to_bytes(ingredients.security))
     ours = {built.payload.file_name: built.deb for built in ingredients.payloads}
     packages = write_repository(
         folder / "apt",

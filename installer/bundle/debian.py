@@ -21,6 +21,7 @@ from installer.bundle.additions import (
     require_offered,
     require_used,
 )
+from installer.bundle.security import read_index
 from installer.errors import BundleError
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class PrivateApt:
         """Write the configuration; nothing is fetched yet."""
         self._folder = folder
         self._archive = mirror.archive
+        self._architecture = architecture
         self._additions = tuple(additions)
         self._commands = commands
         self._config = folder / "apt.conf"
@@ -110,6 +112,10 @@ class PrivateApt:
                 fields = Deb822(stream)
             dates[_suite_name(fields)] = parsedate_to_datetime(fields["Date"])
         return dates
+
+    def security_versions(self) -> dict[str, str]:
+        """What the security suite has of every package, as of the last `update`."""
+        return read_index(self._folder / "state/lists", self._architecture)
 
     def download(self, packages: Iterable[str]) -> list[DebFile]:
         """Fetch these packages and all they need; what the cache has already is not fetched again.

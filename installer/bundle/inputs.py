@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from installer.applications import load_applications
+from installer.bundle.auditors import AUDITOR_PACKAGES
 from installer.bundle.payloads import Payload, load_payloads
 from installer.bundle.wheels import LOCK_FILE, python_tag
 from installer.controller.release import read_version
@@ -28,7 +29,7 @@ class BuildInputs:
     """Everything but Debian's own state that decides what a bundle holds.
 
     Attributes:
-        debian_packages: Packages the roles and payloads ask for.
+        debian_packages: Packages the roles and payloads ask for, and those an audit runs.
         payloads: What is built here.
         additions: Packages that are taken from further Debian suites.
         release: Release of Sitewright the bundle belongs to.
@@ -79,11 +80,12 @@ def _hash_folder(folder: Path) -> str:
 
 
 def _debian_packages(paths: Paths, payloads: tuple[Payload, ...]) -> list[str]:
-    """What the roles list and the payloads depend on, without the payloads themselves."""
+    """What the roles list, the payloads depend on and an audit runs, without the payloads themselves."""
     built = {payload.package for payload in payloads}
     wanted = {package for role in load_manifests(paths.root).values() for package in role.packages}
     wanted |= {package for application in load_applications(paths.root).values() for package in application.payloads}
     wanted |= {package for payload in payloads for package in payload.depended_packages}
+    wanted |= set(AUDITOR_PACKAGES)
     ours = {package for package in wanted if package.startswith("sitewright-")}
     unknown = sorted(ours - built)
     if unknown:

@@ -1,4 +1,4 @@
-"""Checks of hosts: fit before anything is touched (`preflight`), and at work after an operation (`verify`).
+"""Checks of hosts: before anything is touched, at work after an operation, and by programs that are not ours.
 
-Both answer with a `Report` of `CheckResult`s whose ids docs/checks.md explains.
+`preflight`, `verify` and `audit` answer with a `Report` of `CheckResult`s whose ids docs/checks.md explains.
 """

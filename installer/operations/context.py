@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from installer.bundle import inspect
 from installer.bundle.closure import carried_packages
+from installer.checks.audit.catalog import checks as audit_checks
 from installer.checks.preflight import CHECKS
 from installer.controller.logins import close_logins, sockets_folder
 from installer.controller.release import read_release
@@ -122,7 +123,7 @@ def load(request: Request, paths: Paths) -> tuple[Site, Mapping[str, RoleManifes
         request.inventory_folder(paths),
         manifests=manifests,
         rehearsal=request.rehearse,
-        check_ids={*CHECKS, *control_checks()},
+        check_ids={*CHECKS, *control_checks(), *audit_checks()},
     )
     return site, manifests
 

@@ -117,6 +117,7 @@ class _Strict(BaseModel):
 class _Waiver(_Strict):
     check: Line
     host: Line | None = None
+    about: Line | None = None
     reason: Line
     expires: Annotated[date, BeforeValidator(_date)]
 
@@ -160,7 +161,7 @@ def load_site(
         path: The inventory folder.
         manifests: The roles, whose argument specifications name the variables that may be set.
         rehearsal: Whether the hosts will be throwaway containers.
-        check_ids: Ids of the preflight checks, which waivers may name; None leaves them unchecked.
+        check_ids: Ids of the checks which waivers may name; None leaves them unchecked.
         rules: Further rules for the site as a whole.
         today: The day on which waivers are judged.
 
@@ -346,6 +347,7 @@ def _waivers(
             Waiver(
                 check=waiver.check,
                 host=waiver.host,
+                about=waiver.about,
                 reason=waiver.reason,
                 expires=waiver.expires,
                 source=document.at(*keys),

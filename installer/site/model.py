@@ -39,10 +39,20 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
-    """A check that may fail, why, and until when."""
+    """A check that may fail, where, why, and until when.
+
+    Attributes:
+        check: Id of the check.
+        host: The host it may fail on, or None for all.
+        about: The one thing on the host it may fail about (a port, a unit, a path), or None for all.
+        reason: Why.
+        expires: The last day on which it may.
+        source: Where the waiver is written.
+    """
 
     check: str
     host: str | None
+    about: str | None
     reason: str
     expires: date
     source: Source

@@ -54,6 +54,7 @@ def test_every_command_and_option_has_help(path: tuple[str, ...], command: click
 
 def test_only_verbs_that_work_are_shown() -> None:
     assert sorted(" ".join(path) for path, _ in EVERY if path) == [
+        "audit",
         "bundle",
         "bundle build",
         "bundle diff",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from installer.checks import preflight
-from installer.checks.preflight import hosts, network
+from installer.checks import hosts, preflight
+from installer.checks.preflight import PROBE, network
 from installer.checks.preflight.catalog import CHECKS
 from installer.checks.preflight.evaluate import Expectation, evaluate
 from installer.checks.preflight.thresholds import threshold
@@ -69,7 +69,7 @@ SITE: dict[str, Any] = {
 def probe(order: dict[str, Any]) -> dict[str, Any]:
     """The probe as a host would run it, on this machine."""
     argv = [sys.executable, "-c", hosts._LOADER]
-    orders = hosts.program().decode() + json.dumps(order) + "\n"
+    orders = hosts.program(PROBE).decode() + json.dumps(order) + "\n"
     ended = subprocess.run(argv, input=orders, capture_output=True, text=True, check=True)
     ready, answered = ended.stdout.splitlines()
     assert ready.encode() == hosts._READY
@@ -135,7 +135,7 @@ def test_one_probe_answers_all_questions_and_ends_with_the_block(tmp_path: Path)
     way = _way(tmp_path, f'echo $$ >> {tmp_path}/pids; shift 4; eval "exec $*"')
     listen = {"do": "listen", "address": "127.0.0.1", "ports": [], "mtu_port": 0}
     connect = {"do": "connect", "targets": [], "peers": [], "mtu_port": 0, "mtu": 1500}
-    with hosts.Probes(way) as probes:
+    with hosts.Probes(way, PROBE) as probes:
         assert probes.ask({"one": listen})["one"].data == {"opened": [], "taken": []}
         assert probes.ask({"one": connect})["one"].data == {"reached": [], "mtu": {}}
         (pid,) = (tmp_path / "pids").read_text().split()
@@ -159,7 +159,7 @@ def test_host_that_cannot_be_asked_says_at_which_step_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, step: str, error: str
 ) -> None:
     monkeypatch.setattr(hosts, "_TIMEOUT_SECONDS", 3.0)
-    with hosts.Probes(_way(tmp_path, script)) as probes:
+    with hosts.Probes(_way(tmp_path, script), PROBE) as probes:
         first, second = (probes.ask({"one": {"do": "facts"}})["one"] for _ in range(2))
     assert first.step == step
     assert error in first.error
@@ -184,7 +184,7 @@ def test_sudo_is_told_its_password_once_and_only_over_standard_input(
     tmp_path: Path, password: str | None, step: str
 ) -> None:
     order = {"do": "connect", "targets": [], "peers": [], "mtu_port": 0, "mtu": 1500}
-    with hosts.Probes(_way(tmp_path, _SUDO.format(folder=tmp_path)), password=lambda: password) as probes:
+    with hosts.Probes(_way(tmp_path, _SUDO.format(folder=tmp_path)), PROBE, password=lambda: password) as probes:
         first, second = (probes.ask({"one": order})["one"] for _ in range(2))
     assert (first.step, second.step) == (step, step)
     assert first.check == ("connection.sudo" if step else first.check)
@@ -199,7 +199,7 @@ def test_password_is_not_looked_for_where_sudo_asks_for_none(tmp_path: Path) -> 
 
     order = {"do": "connect", "targets": [], "peers": [], "mtu_port": 0, "mtu": 1500}
     way = _way(tmp_path, 'shift 4; eval "exec $*"')
-    with hosts.Probes(way, password=refuse) as probes:
+    with hosts.Probes(way, PROBE, password=refuse) as probes:
         assert probes.ask({"one": order})["one"].step == ""
 
 
@@ -253,6 +253,7 @@ class _Waiver:
     expires: date
     reason: str = "new disks ordered"
     source: str = "site.yml:12"
+    about: str | None = None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from installer.checks.preflight import hosts, network
+from installer.checks import hosts
+from installer.checks.preflight import PROBE, network
 from installer.checks.preflight import probe as on_host
 from installer.operations.checks import page
 from installer.report import CheckResult, Report
@@ -65,7 +66,7 @@ def _listening(folder: Path) -> Iterator[int]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port = int(sock.getsockname()[1])
-    with hosts.Probes(_way(folder, 'shift 4; eval "exec $*"')) as probes:
+    with hosts.Probes(_way(folder, 'shift 4; eval "exec $*"'), PROBE) as probes:
         listen = {"do": "listen", "address": "127.0.0.1", "ports": [port], "mtu_port": port}
         assert probes.ask({"one": listen})["one"].data["opened"] == [port]
         yield port
@@ -125,7 +126,7 @@ def test_no_more_hosts_are_asked_at_a_time_than_allowed(tmp_path: Path) -> None:
     script = f'echo + >> {tmp_path}/log; sleep 0.2; echo - >> {tmp_path}/log; shift 4; eval "exec $*"'
     way = _way(tmp_path, script)["one"]
     order = {"do": "connect", "targets": [], "peers": [], "mtu_port": 0, "mtu": 1500}
-    with hosts.Probes({str(number): way for number in range(7)}) as probes:
+    with hosts.Probes({str(number): way for number in range(7)}, PROBE) as probes:
         answers = probes.ask({str(number): order for number in range(7)}, at_once=2)
     assert not any(answer.step for answer in answers.values())
     steps = (tmp_path / "log").read_text().split()

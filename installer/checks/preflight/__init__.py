@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from installer.checks.preflight import hosts, network
+from installer.checks import hosts
+from installer.checks.preflight import network
 from installer.checks.preflight.catalog import CHECKS, SIZES
 from installer.checks.preflight.evaluate import Expectation, evaluate
+from installer.checks.waivers import waived
 from installer.manifests.shared import data_directories_of, fsync_directories_of
 from installer.report import CheckResult, Report, Verdict
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "run"]
 
+PROBE: Final = Path(__file__).with_name("probe.py")
 REHEARSAL_NOTE: Final = "waived: a rehearsal host shares this controller's cores, memory and disk"
 
 
@@ -44,7 +48,7 @@ def run(
     started = datetime.now(UTC)
     clock = time.monotonic()
     resolved = site.resolved()
-    with hosts.Probes(ssh, password=password) as probes:
+    with hosts.Probes(ssh, PROBE, password=password) as probes:
         results, answers = _results(resolved, manifests, probes, report)
     today = datetime.now(UTC).date()
     return Report(
@@ -87,11 +91,7 @@ def waive(result: CheckResult, waivers: Sequence[Waiver], today: Any, *, rehears
         return result
     if rehearsal and result.check in SIZES:
         return replace(result, verdict=Verdict.WAIVED, fix="", note=REHEARSAL_NOTE)
-    for waiver in waivers:
-        if waiver.check == result.check and waiver.host in (None, result.host) and waiver.expires >= today:
-            note = f"waived until {waiver.expires}: {waiver.reason} ({waiver.source})"
-            return replace(result, verdict=Verdict.WAIVED, note=note)
-    return result
+    return waived(result, waivers, today)
 
 
 def _order(site: Mapping[str, Any], manifests: Mapping[str, RoleManifest], host: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from installer.checks.preflight import hosts, thresholds
+from installer.checks import hosts
+from installer.checks.preflight import thresholds
 from installer.checks.preflight.probe import USUAL_MTU_BYTES
 from installer.manifests import ALL_HOSTS, CONTROLLER
 from installer.manifests.shared import listeners_of

@@ -1,1 +1,1 @@
-"""`preflight` and `verify`: checks before and after."""
+"""`preflight`, `verify` and `audit`: checks before and after, and by programs that are not ours."""

@@ -1,4 +1,4 @@
-"""The command lines of `preflight` and `verify`."""
+"""The command lines of `preflight`, `verify` and `audit`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def verify_command(ctx: click.Context, /, **given: Unpack[Given]) -> None:
     on_look(ctx, "verify", given, _load_verify)
 
 
+@click.command("audit")
+@site_options
+@click.pass_context
+def audit_command(ctx: click.Context, /, **given: Unpack[Given]) -> None:
+    """Have lynis, ssh-audit, testssl.sh and others look at every host; changes nothing."""
+    on_look(ctx, "audit", given, _load_audit)
+
+
 def _load_preflight() -> Callable[[SiteContext], None]:
     from installer.operations.checks.operation import preflight_alone
 
@@ -41,3 +49,9 @@ def _load_verify() -> Callable[[SiteContext], None]:
     from installer.operations.checks.operation import verify_alone
 
     return verify_alone
+
+
+def _load_audit() -> Callable[[SiteContext], None]:
+    from installer.operations.checks.auditing import audit_alone
+
+    return audit_alone

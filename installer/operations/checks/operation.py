@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from installer.bundle import inspect
 from installer.bundle.checkout import require_fit
@@ -16,12 +16,13 @@ from installer.operations.checks.page import write
 from installer.operations.context import opened_further
 from installer.operations.summary import Summary
 from installer.pki import AUTHORITY_FILE, authority_folder, issue_client
+from installer.report import Verdict
 from installer.services.health.subject import Subject
 from installer.stages.journal import Journal
 from installer.stages.kinds import notice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from installer.operations.context import OperationContext, SiteContext
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = ("check", "host", "measured", "wanted", "verdict", "what to do or to know")
 _FAILED: Final = "failed"
+_EVERYTHING: Final = frozenset(map(str, Verdict))
 
 
 def preflight(context: SiteContext) -> Report:
@@ -40,7 +42,7 @@ def preflight(context: SiteContext) -> Report:
         report=context.terminal.say,
         password=context.become_password,
     )
-    return _named(report, {"Sitewright": str(context.release)})
+    return named(report, {"Sitewright": str(context.release)})
 
 
 def verify(context: OperationContext) -> Report:
@@ -48,32 +50,32 @@ def verify(context: OperationContext) -> Report:
     with subject_of(context) as subject:
         report = run_verification(subject, report=context.terminal.say)
     bundle = inspect(context.bundle).describe()
-    return _named(report, {"Sitewright": str(context.release), **{f"bundle's {part}": bundle[part] for part in bundle}})
+    return named(report, {"Sitewright": str(context.release), **{f"bundle's {part}": bundle[part] for part in bundle}})
 
 
-def _named(report: Report, release: Mapping[str, str]) -> Report:
+def named(report: Report, release: Mapping[str, str]) -> Report:
     """The report with the release it was made by, before all other facts."""
     return replace(report, facts={"Release": dict(release), **report.facts})
 
 
-def require(context: SiteContext, report: Report, *, kind: str, everything: bool = False) -> Path:
+def require(context: SiteContext, report: Report, *, kind: str, shown: Collection[str] = frozenset({_FAILED})) -> Path:
     """Show a report and keep it; go on only when nothing in it failed.
 
     Args:
         context: The opened site.
         report: The report.
-        kind: `preflight` or `evidence`: name of the files.
-        everything: Show what passed as well.
+        kind: `preflight`, `evidence` or `audit`: name of the files.
+        shown: The verdicts that go into the table.
 
     Returns:
         The page for people; the JSON file is beside it.
 
     Raises:
         PreflightError: If a host is not fit.
-        VerificationError: If the site does not do what it must.
+        VerificationError: If the site does not do what it must, or an auditor objects.
     """
     _, page = write(report, context.state / "evidence", kind)
-    rows = [row for row in report.rows if everything or row[4] == _FAILED]
+    rows = [row for row in report.rows if row[4] in shown]
     if rows:
         context.terminal.table(_COLUMNS, rows)
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts().items() if number)
@@ -128,7 +130,7 @@ def preflight_alone(context: SiteContext) -> None:
         BundleError: If there is a bundle that does not go with this checkout.
     """
     _require_fit(context)
-    _tell(context, preflight(context), kind="preflight")
+    tell(context, preflight(context), kind="preflight")
 
 
 def verify_alone(context: SiteContext) -> None:
@@ -140,7 +142,7 @@ def verify_alone(context: SiteContext) -> None:
     """
     _require_fit(context)
     with opened_further(context, "read") as operation:
-        _tell(context, verify(operation), kind="evidence")
+        tell(context, verify(operation), kind="evidence")
 
 
 def _require_fit(context: SiteContext) -> None:
@@ -149,16 +151,23 @@ def _require_fit(context: SiteContext) -> None:
         require_fit(context.bundle, inspect(context.bundle), context.paths.root, context.manifests)
 
 
-def _tell(context: SiteContext, report: Report, *, kind: str) -> None:
-    """The whole table, or the JSON object."""
+def tell(
+    context: SiteContext,
+    report: Report,
+    *,
+    kind: str,
+    shown: Collection[str] = _EVERYTHING,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """The table, or the JSON object; raises as `require` does."""
     request = context.request
     summary = Summary(operation=request.verb, site=context.site.name, started=request.started)
     if unfinished := notice(Journal.of(context.state).unfinished()):
         context.terminal.say(unfinished)
     summary.result = "done" if report.ok else _FAILED
-    summary.more = {"report": report.to_json()}
+    summary.more = {"report": report.to_json(), **(more or {})}
     try:
-        page = require(context, report, kind=kind, everything=True)
+        page = require(context, report, kind=kind, shown=shown)
     except InstallerError as error:
         context.terminal.document(summary.to_json(error))
         raise

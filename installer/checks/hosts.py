@@ -12,18 +12,17 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-PROBE: Final = Path(__file__).with_name("probe.py")
 SSH_FAILED: Final = 255
 NOT_FOUND: Final = 127
 # Hosts that are asked at the same time: what a controller of two cores serves without making them wait.
 MOST_AT_ONCE: Final = 10
-_TIMEOUT_SECONDS: Final = 60.0
+TIMEOUT_SECONDS: Final = 60.0
 _END_SECONDS: Final = 5.0
 _CHUNK_BYTES: Final = 65536
 STEP_FIXES: Final = {
@@ -76,14 +75,18 @@ class Probes:
     once on each host, not once for each question.
     """
 
-    def __init__(self, ssh: Mapping[str, Sequence[str]], *, password: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(
+        self, ssh: Mapping[str, Sequence[str]], probe: Path, *, password: Callable[[], str | None] = lambda: None
+    ) -> None:
         """Remember how hosts are reached.
 
         Args:
             ssh: Host to the argv prefix that runs a command on it.
+            probe: The program; its function `main` is given the stream of orders.
             password: Gives sudo's password, None when there is none; asked only when a host's sudo asks.
         """
         self._ssh = ssh
+        self._program = program(probe)
         self._password = password
         self._probes: dict[str, _Probe] = {}
 
@@ -98,33 +101,41 @@ class Probes:
         for probe in self._probes.values():
             probe.wait()
 
-    def ask(self, orders: Mapping[str, Mapping[str, Any]], *, at_once: int = MOST_AT_ONCE) -> dict[str, Answer]:
+    def ask(
+        self,
+        orders: Mapping[str, Mapping[str, Any]],
+        *,
+        at_once: int = MOST_AT_ONCE,
+        seconds: float = TIMEOUT_SECONDS,
+    ) -> dict[str, Answer]:
         """Have every host with an order carry it out, a limited number of them at a time.
 
         Args:
             orders: Host to what its probe shall do.
             at_once: Most hosts that are at it at the same time.
+            seconds: Longest a host may take; one that takes longer is not asked again.
         """
         with ThreadPoolExecutor(max_workers=max(1, min(at_once, len(orders)))) as pool:
-            answers = pool.map(lambda host: self._ask(host, orders[host]), orders)
+            answers = pool.map(lambda host: self._ask(host, orders[host], seconds), orders)
             return {answer.host: answer for answer in answers}
 
-    def _ask(self, host: str, order: Mapping[str, Any]) -> Answer:
+    def _ask(self, host: str, order: Mapping[str, Any], seconds: float) -> Answer:
         before = time.time()
         if host not in self._probes:
-            self._probes[host] = _Probe(host, self._ssh[host], self._password)
-        return replace(self._probes[host].ask(order), asked=(before, time.time()))
+            self._probes[host] = _Probe(host, self._ssh[host], self._program, self._password)
+        return replace(self._probes[host].ask(order, seconds), asked=(before, time.time()))
 
 
 class _Probe:
     """The probe on one host; once it could not be asked, every further answer says the same."""
 
-    def __init__(self, host: str, prefix: Sequence[str], password: Callable[[], str | None]) -> None:
+    def __init__(self, host: str, prefix: Sequence[str], source: bytes, password: Callable[[], str | None]) -> None:
         self._host = host
+        self._source = source
         self._password = password
         self._failed: Answer | None = None
         self._begun = False
-        self._late = False
+        self._late = 0.0
         self._complaint = b""
         self._process = subprocess.Popen(  # noqa: S603 - argv is built from the inventory's own connection settings
             _argv(prefix), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
@@ -133,9 +144,9 @@ class _Probe:
             _there, (self._process.stdin, self._process.stdout, self._process.stderr)
         )
 
-    def ask(self, order: Mapping[str, Any]) -> Answer:
-        """Send an order and wait for its answer."""
-        watch = threading.Timer(_TIMEOUT_SECONDS, self._give_up)
+    def ask(self, order: Mapping[str, Any], seconds: float) -> Answer:
+        """Send an order and wait for its answer, at most some seconds."""
+        watch = threading.Timer(seconds, self._give_up, [seconds])
         watch.start()
         try:
             if not self._begun and self._failed is None:
@@ -179,7 +190,7 @@ class _Probe:
                     self._send(f"{password}\n".encode())
         if said.strip() != _READY:
             return self._why(said)
-        self._send(program())
+        self._send(self._source)
         return None
 
     def _locked_out(self, step: str) -> Answer:
@@ -215,8 +226,8 @@ class _Probe:
             while data:
                 data = data[self._input.write(data) or 0 :]
 
-    def _give_up(self) -> None:
-        self._late = True
+    def _give_up(self, seconds: float) -> None:
+        self._late = seconds
         self._process.kill()
 
     def _why(self, line: bytes) -> Answer:
@@ -226,7 +237,7 @@ class _Probe:
         instead = line.decode(errors="replace").strip()
         code = self._process.wait()
         if self._late:
-            return Answer(host=self._host, step="ssh", error=f"no answer within {_TIMEOUT_SECONDS:.0f} s")
+            return Answer(host=self._host, step="ssh", error=f"no answer within {self._late:.0f} s")
         said = (complaint or instead or f"exit code {code}").splitlines()[-1]
         # A login that speaks for itself, as nologin and some profiles do, is for whoever can log in by hand.
         if code == SSH_FAILED or (instead and not complaint):
@@ -247,9 +258,9 @@ def _there(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-def program() -> bytes:
+def program(probe: Path) -> bytes:
     """What is sent on standard input before the first order: the length of the source and the source."""
-    source = PROBE.read_text(encoding="utf-8")
+    source = probe.read_text(encoding="utf-8")
     return f"{len(source)}\n{source}".encode()
 
 
