@@ -69,7 +69,7 @@ def _look(subject: Subject, bundled: Bundled, probes: hosts.Probes) -> Iterator[
     unpack = {
         "do": "unpack",
         "archive": base64.b64encode(bundled.archive).decode(),
-        "files": tls.files(subject.ca.read_text(encoding="ascii")),
+        "files": tls.files("".join(client.ca.read_text(encoding="ascii") for client in subject.clients.values())),
     }
     unpacked = probes.ask(dict.fromkeys(subject.site["hosts"], unpack), seconds=_UNPACK_SECONDS)
     yield "hosts", [_silent(answer, "the programs") for answer in unpacked.values() if answer.step]
