@@ -78,7 +78,15 @@ _EXTENSIONS: Final = "'plpgsql', 'pg_stat_statements', 'pgaudit', 'pgcrypto'"
 ASSERTIONS: Final = (
     _setting("log_connections", "every login is logged", _LOGGING, "on"),
     _setting("log_disconnections", "the end of every session is logged", _LOGGING, "on"),
-    _setting("log_statement", "changes of the schema are logged", _LOGGING, "ddl, mod or all", "ddl|mod|all"),
+    Assertion(
+        name="log_statement",
+        sentence="changes of the schema are logged, by pgaudit (which hides passwords) or by the server itself",
+        reference=_LOGGING,
+        sql="select case when current_setting('pgaudit.log', true) ~ '\\y(ddl|all)\\y' then 'ddl, by pgaudit'"
+        " else current_setting('log_statement') end",
+        wanted="ddl, mod or all",
+        pattern="ddl, by pgaudit|ddl|mod|all",
+    ),
     _setting("log_min_messages", "warnings are logged", _LOGGING, "warning or more", "warning|notice|info|debug[1-5]"),
     _setting(
         "log_min_error_statement",
@@ -177,10 +185,11 @@ ASSERTIONS: Final = (
     ),
     _list(
         "connection_limits",
-        "no login can take all connections",
+        "no login but an application's, which its pool bounds, can take all connections",
         _LOGIN,
         "rolname",
-        "pg_roles where rolcanlogin and not rolsuper and rolconnlimit = -1",
+        "pg_roles r where rolcanlogin and not rolsuper and rolconnlimit = -1"
+        " and not exists (select from pg_database d where d.datdba = r.oid)",
     ),
     _list(
         "password_hashes",
