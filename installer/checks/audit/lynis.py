@@ -33,7 +33,14 @@ class Findings:
 def order(_question: Question) -> dict[str, Any]:
     """Nothing of it goes to the host's own logs."""
     argv = ["sh", "{tools}/usr/sbin/lynis", "audit", "system", "--quick", "--no-colors", "--quiet"]
-    argv += ["--profile", "{tools}/etc/lynis/default.prf", "--logfile", "{tools}/lynis.log"]
+    argv += [
+        "--profile",
+        "{tools}/etc/lynis/default.prf",
+        "--plugindir",
+        "{tools}/etc/lynis/plugins",
+        "--logfile",
+        "{tools}/lynis.log",
+    ]
     argv += ["--report-file", f"{{tools}}/{_REPORT}"]
     job = {"argv": argv, "folder": "{tools}/usr/share/lynis", "files": [_REPORT], "seconds": _SECONDS}
     return jobs(lynis=job)
