@@ -24,8 +24,8 @@ _CA: Final = "ca.pem"
 _FIRST_ERROR: Final = 242
 _HARMLESS: Final = frozenset({"OK", "INFO", "LOW"})
 _PROTOCOLS: Final = {"SSLv2": "", "SSLv3": "", "TLS1": "", "TLS1_1": "", "TLS1_2": "", "TLS1_3": "offered"}
-# It warns that it could not look for what does not exist with TLS 1.3, or what its own openssl lacks, and says of what is
-# no web server that it cannot tell what it is.
+# It warns that it could not look for what does not exist with TLS 1.3, or what its own openssl lacks, and says that it
+# cannot tell what a listener is which is no web server.
 _NOT_OF_THE_LISTENER: Final = frozenset({"engine_problem", "NPN", "optimal_proto", "service"})
 # Without revocation lists a stolen key is good until its certificate ends; a short life is the answer to that.
 SHORT_LIVED_DAYS: Final = 100
