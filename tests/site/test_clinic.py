@@ -20,6 +20,8 @@ from tests.bundle_workshop import make_newer_bundle
 from tests.site.conftest import ROOT, Operator, alone_with
 
 BIN = Path(sys.executable).parent
+# Of 85 that are wanted; a stock host has 58. It must not become less.
+LYNIS_REACHED = 70
 STRANGERS_INVENTORY = """
 all:
   hosts:
@@ -71,6 +73,31 @@ def test_clinic_installs_and_verifies_on_one_host(operator: Operator) -> None:
     code, result, said = operator.install("--strategy", "stock")
     assert code == 0, said
     assert result["changed"] == 0, [stage for stage in result["stages"] if stage["changed"]]
+
+
+def test_auditors_that_are_not_ours_look_at_the_host_and_object_to_what_is_known(operator: Operator) -> None:
+    # A port that nobody wants, which an audit must find.
+    unit = ["--unit=stray", "python3", "-m", "http.server", "--directory", "/run", "4242"]
+    operator.on("clinic1", "systemd-run", *unit)
+    ended = operator.verb("audit", "--inventory", operator.inventory, "--rehearse", seconds=1200)
+    operator.on("clinic1", "systemctl", "stop", "stray")
+    assert ended.returncode == 5, ended.stdout + ended.stderr
+    report = json.loads((operator.state / "evidence" / "audit.json").read_text())
+    failed = {(each["check"], each["about"]) for each in report["results"] if each["verdict"] == "failed"}
+    assert ("audit.sockets", "4242/tcp") in failed
+    known = {
+        ("audit.sockets", "4242/tcp"),
+        ("listeners.model", ""),
+        ("audit.postgresql.archive_mode", ""),
+        ("audit.lynis", ""),
+    }
+    known |= {("audit.exposure", f"{unit}.service") for unit in ("ssh", "chrony", "keepalived")}
+    assert failed <= known, sorted(failed - known)
+    passed = [each["check"] for each in report["results"] if each["verdict"] == "passed"]
+    assert passed.count("audit.tls") == 13
+    [lynis] = [each for each in report["results"] if each["check"] == "audit.lynis"]
+    assert int(lynis["measured"].split()[2]) >= LYNIS_REACHED, lynis["measured"]
+    assert "audit.ssh" in passed
 
 
 def test_sudo_that_asks_for_a_password_gets_the_right_one_and_no_second_guess(
