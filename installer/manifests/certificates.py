@@ -10,6 +10,7 @@ from installer.manifests import SITE_AUTHORITY, roles_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from installer.manifests import RoleManifest
 
@@ -38,6 +39,21 @@ class Wanted:
             ip_addresses=tuple(variables["ip_addresses"]),
             usages=tuple(variables["usages"]),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """Files for a TLS client; they are gone when the block that made them ends.
+
+    Attributes:
+        certificate: Its certificate.
+        key: Its private key, readable for this user alone.
+        ca: Certificates of the authorities whose servers it may trust.
+    """
+
+    certificate: Path
+    key: Path
+    ca: Path
 
 
 def certificates_wanted(

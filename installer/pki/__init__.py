@@ -9,7 +9,7 @@ from installer.pki.authority import (
     ensure_authority,
     open_authority,
 )
-from installer.pki.client import ClientCertificate, issue_client
+from installer.pki.client import issue_client
 from installer.pki.custom import AUTHORITY_FILE, read_custom
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "CERTIFICATE_FILE",
     "Authority",
     "AuthorityError",
-    "ClientCertificate",
     "Wanted",
     "authority_folder",
     "certificates_wanted",

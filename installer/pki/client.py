@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,26 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from installer.controller.files import write_atomically
-from installer.manifests.certificates import Wanted
+from installer.manifests.certificates import ClientCertificate, Wanted
 from installer.pki.authority import CERTIFICATE_FILE, open_authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientCertificate:
-    """Files for a TLS client; they are gone when the block that made them ends.
-
-    Attributes:
-        certificate: Its certificate.
-        key: Its private key, readable for this user alone.
-        ca: Certificates of the authorities whose servers it may trust.
-    """
-
-    certificate: Path
-    key: Path
-    ca: Path
 
 
 @contextlib.contextmanager

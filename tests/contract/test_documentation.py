@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from installer.checks.audit.catalog import checks as audit_checks
 from installer.checks.preflight import CHECKS
 from installer.checks.verify import PARTS
 from installer.checks.verify import catalog as verification
@@ -78,7 +79,7 @@ def test_waiver_shown_as_an_example_is_one_that_a_site_takes(page: Path, example
     content["sitewright"]["waivers"] = [yaml.safe_load(example)]
     values.write_text(yaml.safe_dump(content))
     manifests, day = load_manifests(ROOT), date(2026, 12, 1)
-    loaded = load_site(site, manifests=manifests, rehearsal=False, check_ids=set(CHECKS), today=day)
+    loaded = load_site(site, manifests=manifests, rehearsal=False, check_ids={*CHECKS, *audit_checks()}, today=day)
     assert [waiver.check for waiver in loaded.waivers] == [yaml.safe_load(example)["check"]], page
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from installer.checks.audit import cis, exposure, lynis, postgresql, sockets, ss
 from installer.checks.audit.difference import difference
 from installer.checks.audit.model import UnreadableError
 from installer.checks.waivers import waived
+from installer.documents import Source
 from installer.report import CheckResult, Report, Verdict
 from installer.site.model import Waiver
 
@@ -150,7 +152,7 @@ def test_a_waiver_for_one_thing_covers_no_other() -> None:
         about="ssh.service",
         reason="sudo",
         expires=date(2027, 6, 30),
-        source="site.yml:3",
+        source=Source(path=Path("site.yml"), line=3),
     )
     today = date(2026, 11, 25)
     assert waived(_result("audit.exposure", Verdict.FAILED, "ssh.service"), [waiver], today).verdict is Verdict.WAIVED

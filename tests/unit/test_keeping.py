@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from installer.checks.audit.catalog import checks as audit_checks
 from installer.checks.preflight import CHECKS
 from installer.console.terminal import Terminal
 from installer.errors import VerificationError
@@ -85,7 +86,7 @@ def keeper(site: Path, state: Path, tmp_path: Path) -> Keeper:
     )
     return Keeper(
         request=request,
-        site=load_site(site, manifests=manifests, rehearsal=False, check_ids=set(CHECKS)),
+        site=load_site(site, manifests=manifests, rehearsal=False, check_ids={*CHECKS, *audit_checks()}),
         state=state,
         manifests=manifests,
         terminal=Terminal(environment={}),

@@ -156,11 +156,10 @@ def test_one_probe_answers_all_questions_and_ends_with_the_block(tmp_path: Path)
     ],
 )
 def test_host_that_cannot_be_asked_says_at_which_step_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, step: str, error: str
+    tmp_path: Path, script: str, step: str, error: str
 ) -> None:
-    monkeypatch.setattr(hosts, "_TIMEOUT_SECONDS", 3.0)
     with hosts.Probes(_way(tmp_path, script), PROBE) as probes:
-        first, second = (probes.ask({"one": {"do": "facts"}})["one"] for _ in range(2))
+        first, second = (probes.ask({"one": {"do": "facts"}}, seconds=3)["one"] for _ in range(2))
     assert first.step == step
     assert error in first.error
     assert second == first

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from installer.manifests import RoleManifest
-    from installer.pki import ClientCertificate
+    from installer.manifests.certificates import ClientCertificate
 
 TIMEOUT_SECONDS: Final = 15.0
 HTTPS_PORT: Final = 443
