@@ -150,7 +150,8 @@ def look(operator: Operator) -> dict[str, Any]:
 def reboot(operator: Operator, before: str) -> float:
     """Reboot the host as its administrator would; seconds until it can be logged into."""
     began = time.monotonic()
-    operator.on(HOST, "systemctl", "--no-block", "reboot")
+    # Not at once: the session that asks would end before it has its answer.
+    operator.on(HOST, "systemd-run", "--on-active=1", "systemctl", "reboot")
     ask = ("rehearse", "exec", "--inventory", operator.inventory, HOST, "--", "cat", "/proc/sys/kernel/random/boot_id")
     while time.monotonic() - began < 900:
         time.sleep(2)
