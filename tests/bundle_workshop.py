@@ -19,6 +19,7 @@ from typing import Final
 
 from installer.bundle import Manifest, build, inspect, verify
 from installer.bundle.additions import parse_additions
+from installer.bundle.auditors import AUDITOR_PACKAGES
 from installer.bundle.build import keys_folder
 from installer.bundle.commands import Commands
 from installer.bundle.debian import HOST_BASE
@@ -200,7 +201,7 @@ def _make_archive(archive: Path, key: Path) -> None:
     make_deb(pool, "base-files", Essential="yes", Priority="required")
     make_deb(pool, "adduser", Priority="important")
     make_deb(pool, "demo-service", Depends="demo-library (>= 1:1.0), demo-old | demo-new")
-    for name in ("demo-library", "demo-old", "demo-new", "demo-runtime", "demo-unwanted"):
+    for name in ("demo-library", "demo-old", "demo-new", "demo-runtime", "demo-unwanted", *AUDITOR_PACKAGES):
         make_deb(pool, name)
     with gpg_home() as home:
         gpg = ["gpg", f"--homedir={home}", "--batch", "--quiet", "--armor"]

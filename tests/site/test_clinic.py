@@ -75,6 +75,7 @@ def test_clinic_installs_and_verifies_on_one_host(operator: Operator) -> None:
     assert result["changed"] == 0, [stage for stage in result["stages"] if stage["changed"]]
 
 
+@pytest.mark.long  # two minutes of a whole core, beside others four
 def test_auditors_that_are_not_ours_look_at_the_host_and_object_to_what_is_known(operator: Operator) -> None:
     # A port that nobody wants, which an audit must find.
     unit = ["--unit=stray", "python3", "-m", "http.server", "--directory", "/run", "4242"]

@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from installer.bundle import Manifest, diff, inspect
+from installer.bundle.auditors import AUDITOR_PACKAGES
 from installer.bundle.debian import HOST_BASE
 from installer.bundle.manifest import parse_manifest
 from installer.errors import BundleError
@@ -63,7 +64,7 @@ def test_a_bundle_holds_what_the_roles_and_payloads_need_and_nothing_else(worksh
     manifest = workshop.build()
     base = {name for name in HOST_BASE if not name.startswith("?")} | {"base-files", "adduser"}
     demo = {"demo-service", "demo-library", "demo-old", "demo-runtime", "sitewright-demo"}
-    assert names(manifest) == base | demo
+    assert names(manifest) == base | demo | set(AUDITOR_PACKAGES)
     assert [entry.name for entry in manifest.wheels] == ["demo-tool"]
     assert manifest.snapshot.isoformat() == "2026-11-20T02:11:10+00:00"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from installer.manifests.shared import Listener
 
-_SECONDS: Final = 180
+_SECONDS: Final = 600
 _CA: Final = "ca.pem"
 # From 50 on its exit code counts findings below which there is an error; see its manual page.
 _FIRST_ERROR: Final = 242
@@ -129,7 +129,7 @@ def _job(question: Question, listener: Listener) -> dict[str, Any]:
     name = question.subject.site[listener.server_name] if listener.server_name else question.host.fqdn
     argv = ["bash", "{tools}/usr/bin/testssl", "--quiet", "--color", "0", "--warnings", "off", "--nodns", "none"]
     argv += ["--protocols", "--server-defaults", "--add-ca", f"{{tools}}/{_CA}", "--ip", question.host.address]
-    argv += ["--connect-timeout", "10", "--openssl-timeout", "10", "--jsonfile", f"{{tools}}/{_report(listener.port)}"]
+    argv += ["--connect-timeout", "30", "--openssl-timeout", "30", "--jsonfile", f"{{tools}}/{_report(listener.port)}"]
     if listener.starttls:
         argv += ["--starttls", {"postgresql": "postgres"}[listener.starttls]]
     environment = {"TESTSSL_INSTALL_DIR": "{tools}/etc/testssl"}
