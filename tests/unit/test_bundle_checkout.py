@@ -20,7 +20,7 @@ from installer.manifests import load_manifests
 from installer.operations import rehearsed
 from installer.operations.bundles import operation as bundles
 from installer.operations.checks import operation as checks
-from installer.operations.install import operation as install
+from installer.operations.verified_bundle import verify_bundle
 from tests.bundle_workshop import Workshop, make_workshop
 
 
@@ -104,7 +104,7 @@ def test_a_package_that_a_role_asks_for_and_the_bundle_lacks_is_named(workshop: 
 
 
 def _install_and_plan(context: Any) -> None:
-    install.verify_bundle(context)
+    verify_bundle(context)
 
 
 def _rehearsal(context: Any) -> None:

@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from installer.bundle.auditors import pack, unpack_auditors
-from installer.bundle.build import keys_folder
-from installer.bundle.checkout import require_fit
 from installer.bundle.security import SECURITY_SUITE, read_security
-from installer.bundle.trust import trusted_folder
-from installer.bundle.verify import verify as verify_bundle
 from installer.checks.audit.difference import difference, with_difference
 from installer.checks.audit.look import run
 from installer.checks.audit.model import Bundled
 from installer.errors import ConfigurationError
 from installer.operations.checks.operation import named, subject_of, tell
 from installer.operations.context import opened_further
+from installer.operations.verified_bundle import verify_bundle
 from installer.report import Verdict
 
 if TYPE_CHECKING:
@@ -40,13 +37,7 @@ def audit_alone(context: SiteContext) -> None:
     """
     before = read_last(context.state / "evidence" / f"{_KIND}.json")
     # Its programs run as root on every host, so it is looked at whole, not only asked what it is.
-    manifest = verify_bundle(
-        context.bundle,
-        trusted=trusted_folder(keys_folder(context.paths)),
-        report=context.terminal.say,
-        key=context.request.bundle_key,
-    )
-    require_fit(context.bundle, manifest, context.paths.root, context.manifests)
+    manifest = verify_bundle(context)
     with opened_further(context, "read") as operation:
         report = _audit(operation, manifest)
     changes = None if before is None else difference(before, report)

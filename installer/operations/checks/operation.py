@@ -98,7 +98,7 @@ def subject_of(context: OperationContext) -> Iterator[Subject]:
     own = authority_folder(context.authority, "database")
     with (
         issue_client(context.authority, passphrase, "verify", also_trusted=roots) as client,
-        # A site that was installed before there was a second authority has only one, until the next installation.
+        # A site that was installed before there was a second authority has only one.
         issue_client(own if own.is_dir() else context.authority, passphrase, "verify") as database_client,
     ):
         yield Subject(

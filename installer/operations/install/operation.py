@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from installer.bundle.build import keys_folder
-from installer.bundle.checkout import require_fit
-from installer.bundle.trust import trusted_folder
-from installer.bundle.verify import verify
 from installer.operations.bundle_change import require_same_bundle
 from installer.operations.checks import operation as checks
 from installer.operations.staged import Material, StagedOperation, carry_out
+from installer.operations.verified_bundle import verify_bundle
 from installer.playbooks.results import DONE, FAILED
 from installer.stages import kinds
 from installer.stages.install import INSTALL
 from installer.stages.journal import Input
 
 if TYPE_CHECKING:
-    from installer.bundle import Manifest
     from installer.operations.context import OperationContext
     from installer.operations.summary import Summary
 
@@ -53,22 +49,6 @@ def bundle_material(context: OperationContext) -> Material:
     return Material(
         inputs={"bundle": Input(digest=manifest.identity, about=str(context.bundle))}, bundle=manifest.describe()
     )
-
-
-def verify_bundle(context: OperationContext) -> Manifest:
-    """Refuse a bundle that is not what its publisher signed, or does not go with this checkout.
-
-    Raises:
-        BundleError: Naming the file that is wrong, or what differs.
-    """
-    manifest = verify(
-        context.bundle,
-        trusted=trusted_folder(keys_folder(context.paths)),
-        report=context.terminal.say,
-        key=context.request.bundle_key,
-    )
-    require_fit(context.bundle, manifest, context.paths.root, context.manifests)
-    return manifest
 
 
 def preflight(context: OperationContext, summary: Summary) -> None:

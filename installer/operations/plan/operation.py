@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 from installer.controller.site_lock import site_lock
 from installer.errors import InstallerError
 from installer.operations.bundle_change import upgrade_notice
-from installer.operations.install.operation import verify_bundle
 from installer.operations.plan.brought import brought_along
 from installer.operations.plan.collect import Frame, Observed, make_plan
 from installer.operations.plan.page import write
 from installer.operations.plan.text import lines_of
 from installer.operations.stage_runs import Watcher, remove_old_runs, require_done, run_graph
 from installer.operations.summary import Summary
+from installer.operations.verified_bundle import verify_bundle
 from installer.playbooks.events import HiddenChange, hidden_changes
 from installer.playbooks.orphans import end_orphans
 from installer.playbooks.results import DONE
