@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from installer.checks.audit.catalog import checks as audit_checks
 from installer.checks.preflight.catalog import CHECKS
 from installer.checks.verify import catalog as verification
 from installer.manifests import ALL_HOSTS, load_manifests
@@ -115,16 +116,21 @@ def tls_page(manifests: Mapping[str, RoleManifest], variables: Mapping[str, Opti
 
 
 def checks_page() -> str:
-    """All checks by id: those of preflight, which a waiver may name, and those of a verification."""
+    """All checks by id: those of preflight and of an audit, which a waiver may name, and those of a verification."""
     proven = [[f"`{check}`", text] for check, text in verification.checks().items()]
     rows = [[f"`{check}`", text] for check, text in CHECKS.items()]
+    audited = [[f"`{check}`", text] for check, text in audit_checks().items()]
     return (
         f"# Checks\n\n{_GENERATED}\n\n## Before: `preflight`\n\nA waiver in `group_vars/all/site.yml` names one of "
         "these ids, with a reason and the day it expires.\n\n"
         + table(["Check", "What it makes sure of"], rows)
         + "\n## After: `verify`\n\nThe services' and the listeners' are asked by `status` as well. `evidence.json` and "
         "its page hold every answer; none can be waived. A check that ends in `.answers` shows only when somebody gave "
-        "none, with the host, the port and what to do.\n\n" + table(["Check", "What it makes sure of"], proven)
+        "none, with the host, the port and what to do.\n\n"
+        + table(["Check", "What it makes sure of"], proven)
+        + "\n## Now and then: `audit`\n\nBeside those of `verify` that start nothing. A waiver names one of these ids, "
+        "as with preflight; [audit.md](audit.md) says who looks.\n\n"
+        + table(["Check", "What it makes sure of"], audited)
     )
 
 

@@ -33,7 +33,7 @@ _QUESTION: Final = (
     "systemctl is-system-running || true; uptime -s; cut -d' ' -f1-3 /proc/loadavg;"
     ' awk \'/MemTotal|MemAvailable/ {printf "%d ", $2/1024} END {print ""}\' /proc/meminfo;'
     " for file in /etc/sitewright/tls/*/tls.crt; do [ ! -e $file ] ||"
-    ' echo "$(openssl x509 -noout -enddate -dateopt iso_8601 -in $file) $(basename $(dirname $file))"; done;'
+    ' echo "$(openssl x509 -noout -enddate -dateopt iso_8601 -in $file || echo unreadable) $file"; done;'
     " systemctl list-units --failed --plain --no-legend --no-pager | cut -d' ' -f1"
 )
 
@@ -50,7 +50,7 @@ class HostState:
         memory: Available and all, in MB.
         certificate: The certificate that ends first: its service and its last day.
         certificate_days: Whole days until then; None without a certificate.
-        failed_units: Units that systemd calls failed.
+        failed_units: Units that systemd calls failed, and certificates that cannot be read.
     """
 
     host: str
@@ -149,6 +149,17 @@ def _ask(host: str, login: Sequence[str]) -> HostState:
     lines = answer.stdout.splitlines()
     if answer.returncode != 0 or len(lines) < _FIXED_LINES:
         return HostState(host=host, state="unreachable")
+    return read(host, lines)
+
+
+def read(host: str, lines: Sequence[str], *, now: datetime | None = None) -> HostState:
+    """What a host's answer says.
+
+    Args:
+        host: Its short name.
+        lines: The answer.
+        now: The moment it was given.
+    """
     state, since, load, memory, *more = lines
     certificates = sorted(line.removeprefix(_CERTIFICATE) for line in more if line.startswith(_CERTIFICATE))
     ends, service = _first_end(certificates[0]) if certificates else (None, "")
@@ -160,12 +171,12 @@ def _ask(host: str, login: Sequence[str]) -> HostState:
         load=load,
         memory=f"{available}/{total}",
         certificate=f"{ends:%Y-%m-%d} ({service})" if ends else "",
-        certificate_days=(ends - datetime.now(UTC)).days if ends else None,
+        certificate_days=(ends - (now or datetime.now(UTC))).days if ends else None,
         failed_units=tuple(line for line in more if not line.startswith(_CERTIFICATE)),
     )
 
 
 def _first_end(said: str) -> tuple[datetime, str]:
-    """The moment and the service in a line like `2027-02-23 15:00:00Z etcd`."""
-    day, hour, service = said.split()
-    return datetime.fromisoformat(f"{day}T{hour}"), service
+    """The moment and the service in a line like `2027-02-23 15:00:00Z /etc/sitewright/tls/etcd/tls.crt`."""
+    day, hour, file = said.split()
+    return datetime.fromisoformat(f"{day}T{hour}"), file.split("/")[-2]
