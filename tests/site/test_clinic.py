@@ -1,6 +1,7 @@
 """Everything on one host, by the same roles, with Ansible's own strategy, and hardly a port where it usually is.
 
-`moved.yml` sets what several rooms read. That the site proves itself shows that all of them read the same.
+`moved.yml` sets what several rooms read. That the site proves itself shows that all of them read the same. Its
+certificates are the hospital's own, but for those of the database.
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from installer.controller.paths import Paths
+from installer.manifests import load_manifests
+from installer.manifests.certificates import Wanted, certificates_wanted
+from installer.pki import ensure_authority
+from installer.site import load_site
 from installer.stages.journal import Journal
 from tests.bundle_workshop import make_newer_bundle
 from tests.site.conftest import ROOT, Operator, alone_with
@@ -31,6 +39,7 @@ all:
       ansible_ssh_private_key_file: "{ssh}/id_ed25519"
       ansible_ssh_common_args: "-o UserKnownHostsFile='{ssh}/known_hosts' -o GlobalKnownHostsFile=none"
 """
+CUSTOM = "  tls: {certificates: certificates}\n"
 CONFIGURATION = "[defaults]\ncollections_path = {folder}\ncollections_scan_sys_path = no\n"
 STRANGERS_PLAYBOOK = """
 - name: Use what I need of it
@@ -51,8 +60,32 @@ def operator(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     inventory = tmp_path_factory.mktemp("inventories") / "clinic"
     shutil.copytree(ROOT / "inventories" / "clinic", inventory)
     shutil.copy(Path(__file__).with_name("moved.yml"), inventory / "group_vars" / "all")
+    _bring_certificates(inventory, tmp_path_factory.mktemp("hospital"))
     with alone_with("clinic", inventory) as operator:
         yield operator
+
+
+def _bring_certificates(inventory: Path, folder: Path) -> None:
+    """What a hospital's own authority issues: one pair a host, for all services that it signs for."""
+    settings = inventory / "group_vars" / "all" / "site.yml"
+    settings.write_text(settings.read_text().replace("  timezone: UTC\n", "  timezone: UTC\n" + CUSTOM))
+    manifests = load_manifests(ROOT)
+    site = load_site(inventory, manifests=manifests, rehearsal=True).resolved()
+    authority = ensure_authority(folder, "passphrase", name="Hospital Root")
+    (inventory / "certificates").mkdir()
+    (inventory / "certificates" / "ca.crt").write_text(authority.pem)
+    for host, known in site["hosts"].items():
+        wanted = [want for want in certificates_wanted(site, host, manifests).values() if "authority" not in want]
+        names, addresses = (
+            tuple(dict.fromkeys(name for want in wanted for name in want[kind]))
+            for kind in ("dns_names", "ip_addresses")
+        )
+        key = ec.generate_private_key(ec.SECP256R1())
+        want = Wanted(dns_names=names, ip_addresses=addresses, usages=("server", "client"))
+        pair = inventory / "certificates" / known["fqdn"]
+        pair.mkdir()
+        (pair / "host.crt").write_text(authority.certify(key.public_key(), want, lifetime=timedelta(days=300)))
+        (pair / "host.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def test_plan_of_a_bare_host_says_what_would_change_and_changes_nothing(operator: Operator) -> None:
@@ -73,6 +106,11 @@ def test_clinic_installs_and_verifies_on_one_host(operator: Operator) -> None:
     code, result, said = operator.install("--strategy", "stock")
     assert code == 0, said
     assert result["changed"] == 0, [stage for stage in result["stages"] if stage["changed"]]
+    ask = (
+        "for service in postgresql etcd; do openssl x509 -noout -issuer -in /etc/sitewright/tls/$service/tls.crt; done"
+    )
+    issuers = operator.on("clinic1", "sh", "-c", ask).splitlines()
+    assert ["Hospital Root" in issuer for issuer in issuers] == [True, False]
 
 
 @pytest.mark.long  # two minutes of a whole core, beside others four
