@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from installer.checks.audit import cis, exposure, lynis, postgresql, sockets, ssh, tls
+from installer.checks.audit import cis, exposure, lynis, postgresql, probe, sockets, ssh, tls
 from installer.checks.audit.difference import difference
 from installer.checks.audit.model import UnreadableError
 from installer.checks.waivers import waived
@@ -159,3 +159,20 @@ def test_a_waiver_for_one_thing_covers_no_other() -> None:
     assert waived(_result("audit.exposure", Verdict.FAILED, "etcd.service"), [waiver], today).verdict is Verdict.FAILED
     late = date(2027, 7, 1)
     assert waived(_result("audit.exposure", Verdict.FAILED, "ssh.service"), [waiver], late).verdict is Verdict.FAILED
+
+
+def test_a_long_password_and_a_key_are_found_and_what_dpkg_lists_is_not_asked(tmp_path: Path) -> None:
+    written = {
+        "password": f"password = {'a1' * 16}\n",
+        "key": "-----BEGIN EC PRIVATE KEY-----\n",
+        "short": "password = changeit\n",
+        "words": "secret: the-name-of-nothing-in-particular\n",
+    }
+    for name, text in written.items():
+        (tmp_path / name).write_text(text)
+    found = [name for name in written if probe.holds_secret(str(tmp_path / name), len(written[name]))]
+    assert found == ["password", "key"]
+    # The checksum of a configuration file looks like a password behind the word for one.
+    (tmp_path / "status").write_text(f"Conffiles:\n /etc/pam.d/passwd {'0f' * 16}\n")
+    assert probe.holds_secret(str(tmp_path / "status"), 60)
+    assert {"/var/lib/dpkg/status", "/var/lib/dpkg/status-old"} <= probe.packaged()

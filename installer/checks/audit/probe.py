@@ -35,6 +35,9 @@ KERNEL_FILE_SYSTEMS = {
 }
 SECRET_PLACES = ("/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var/lib")
 LARGEST_SECRET_FILE = 256 * 1024
+# What dpkg knows of all packages: behind the name of a configuration file stands its checksum, and some of those files
+# are named after passwords.
+KNOWN_TO_DPKG = ("/var/lib/dpkg/status", "/var/lib/dpkg/status-old")
 # A key, or a value as long as ours are made behind a word for something secret.
 SECRET = re.compile(
     rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"
@@ -142,7 +145,7 @@ def entries(root: str) -> Iterator[tuple[str, os.stat_result]]:
 
 def packaged() -> set[str]:
     """Every path that a package brought: what everybody can download is no secret."""
-    found: set[str] = set()
+    found = set(KNOWN_TO_DPKG)
     for listing in Path("/var/lib/dpkg/info").glob("*.list"):
         found.update(listing.read_text(errors="replace").splitlines())
     return found

@@ -25,8 +25,11 @@ _FIRST_ERROR: Final = 242
 _HARMLESS: Final = frozenset({"OK", "INFO", "LOW"})
 _PROTOCOLS: Final = {"SSLv2": "", "SSLv3": "", "TLS1": "", "TLS1_1": "", "TLS1_2": "", "TLS1_3": "offered"}
 # It warns that it could not look for what does not exist with TLS 1.3, or what its own openssl lacks, and says that it
-# cannot tell what a listener is which is no web server.
-_NOT_OF_THE_LISTENER: Final = frozenset({"engine_problem", "NPN", "optimal_proto", "service"})
+# cannot tell what a listener is which is no web server. Whether sessions are resumed it only tells; now and then its
+# client hangs up before TLS 1.3's ticket came, and it takes its own empty file for a failed connection.
+_NOT_OF_THE_LISTENER: Final = frozenset(
+    {"engine_problem", "NPN", "optimal_proto", "service", "sessionresumption_ID", "sessionresumption_ticket"}
+)
 # Without revocation lists a stolen key is good until its certificate ends; a short life is the answer to that.
 SHORT_LIVED_DAYS: Final = 100
 _REVOCATION: Final = "cert_revocation"
