@@ -83,6 +83,19 @@ def test_findings_of_testssl_are_read_by_name() -> None:
     assert tls._lifetime_days(found) <= tls.SHORT_LIVED_DAYS
 
 
+def test_what_testssl_says_of_itself_is_no_objection_to_a_listener_and_an_old_protocol_is() -> None:
+    found = tls.parse(json.dumps(TESTSSL))
+    hung_up = {"sessionresumption_ticket": ("WARN", "check failed because of connect problem")}
+    assert tls.objections({**found, **hung_up}) == ([], ["no revocation, but the certificate lives 90 days"])
+    weak = {"TLS1": ("LOW", "offered (deprecated)"), "cert_signatureAlgorithm": ("HIGH", "SHA1 with RSA")}
+    assert tls.objections({**found, **weak})[0] == [
+        "TLS1 offered (deprecated)",
+        "high cert_signatureAlgorithm: SHA1 with RSA",
+    ]
+    a_year = {"cert_notAfter": ("OK", "2027-11-25 16:44")}
+    assert tls.objections({**found, **a_year})[0] == ["high cert_revocation: Neither CRL nor OCSP URI provided"]
+
+
 @pytest.mark.parametrize("lacking", ["TLS1_2", "cert_notAfter", "scanTime"])
 def test_a_run_of_testssl_that_did_not_look_at_everything_is_no_pass(lacking: str) -> None:
     with pytest.raises(UnreadableError, match=lacking):

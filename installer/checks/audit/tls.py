@@ -70,6 +70,26 @@ def _judged(question: Question, listener: Listener, answer: Mapping[str, Any]) -
             verdict=Verdict.FAILED,
             fix=f"{listener.purpose}: `status` shows whether its unit runs",
         )
+    bad, answered = objections(found)
+    return passed_if(
+        not bad,
+        **common,
+        measured=f"{port}: " + ("; ".join(bad) or "TLS 1.3 only, nothing above low"),
+        wanted=wanted,
+        fix=f"{listener.purpose}: testssl.sh's names of findings are explained at its -h and in its manual",
+        note="; ".join(answered),
+    )
+
+
+def objections(found: Mapping[str, tuple[str, str]]) -> tuple[list[str], list[str]]:
+    """What testssl.sh objects to in a listener, and what it would object to but has an answer.
+
+    Args:
+        found: Severity and finding by its name for it, see `parse`.
+
+    Raises:
+        UnreadableError: If its dates of the certificate cannot be understood.
+    """
     protocols = [name for name, offered in _PROTOCOLS.items() if found[name][1].startswith("offered") != bool(offered)]
     bad = [f"{name} {found[name][1]}" for name in protocols]
     answered = []
@@ -80,14 +100,7 @@ def _judged(question: Question, listener: Listener, answer: Mapping[str, Any]) -
             answered.append(f"no revocation, but the certificate lives {days} days")
             continue
         bad.append(f"{severity.lower()} {name}: {finding}")
-    return passed_if(
-        not bad,
-        **common,
-        measured=f"{port}: " + ("; ".join(bad) or "TLS 1.3 only, nothing above low"),
-        wanted=wanted,
-        fix=f"{listener.purpose}: testssl.sh's names of findings are explained at its -h and in its manual",
-        note="; ".join(answered),
-    )
+    return bad, answered
 
 
 def parse(text: str) -> dict[str, tuple[str, str]]:
