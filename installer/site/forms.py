@@ -190,6 +190,12 @@ FORMS: Final[dict[str, Form]] = {
         "a host name or an IPv4 address, not this machine's own", lambda value: is_address(value) or is_host_name(value)
     ),
     "network": Form(f"an IPv4 network such as 10.20.0.0/24, /{LARGEST_NETWORK} or smaller", is_network),
+    "origin": _pattern(
+        "a web page's origin as browsers send it, such as https://portal.hospital.example or with a port other than 443",
+        r"https://(?=.{1,253}(:|\Z))[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+        r"(:(?!443\Z)[1-9][0-9]{0,4})?",
+        longest=300,
+    ),
     "interface": _pattern("the name of a network interface", r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}"),
     # time
     "iso_duration": _pattern(

@@ -46,6 +46,14 @@ FORM_EXAMPLES: dict[str, tuple[list[Any], list[Any]]] = {
         ["10.0.0.0/8", "10.20.0.11/32"],
         ["0.0.0.0/0", "10.0.0.0/7", "10.0.0.1/24", "10.0.0.1", "::/0", "a", 8, ""],
     ),
+    "origin": (
+        ["https://portal.hospital.example", "https://portal:8443", "https://10.0.0.1"],
+        [
+            *("*", "null", "", "portal.hospital.example", "http://portal.hospital.example", "https://", "https://a/"),
+            *("https://a/b", "https://a:443", "https://a:0", "https://A.example", 'https://a";', "https://a b", "https://.a"),
+            *("https://a\n", "https://*.example", "https://anna@a", 7),
+        ],
+    ),
     "interface": (["eth0", "bond0.12"], ["", "-a", "a" * 16, "a b", "a/b"]),
     "iso_duration": (["P180D", "P1Y6M", "P2W"], ["P", "180D", "P-1D", "PT1H", "P1D;", "180", "P1DT"]),
     "clock_time": (["00:00", "23:59"], ["24:00", "5:00", "05:60", "0500", 300, "05:00\n"]),

@@ -100,8 +100,46 @@ def test_browser_stays_with_the_engine_that_made_its_session(host: Host) -> None
     assert not [line for line in again if line.startswith("set-cookie: gateway_route=")]
 
 
-def test_no_other_origin_is_allowed(host: Host) -> None:
-    headers = _headers(host, "/engine-rest/engine", "--header 'Origin: https://elsewhere.example'")
+def _asks_before(origin: str, method: str = "POST") -> tuple[str, ...]:
+    """What a browser sends before a script of another system's page may call the API."""
+    return (
+        "--request OPTIONS",
+        f"--header 'Origin: {origin}'",
+        f"--header 'Access-Control-Request-Method: {method}'",
+        "--header 'Access-Control-Request-Headers: authorization,content-type'",
+    )
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://elsewhere.example", "null", "https://portal.hospital.example.elsewhere.example"),
+        *("http://portal.hospital.example", "https://portalxhospital.example", "https://portal.hospital.example:8443"),
+    ],
+)
+def test_no_other_origin_is_allowed(host: Host, origin: str) -> None:
+    headers = _headers(host, "/engine-rest/engine", f"--header 'Origin: {origin}'")
+    assert not [line for line in headers if line.startswith("access-control-allow-")]
+    refused = _headers(host, "/engine-rest/process-instance/count", *_asks_before(origin))
+    assert refused[0].startswith("http/2 403")
+    assert not [line for line in refused if line.startswith("access-control-allow-")]
+
+
+def test_scripts_of_a_named_origin_may_call_the_api_without_cookies(host: Host) -> None:
+    origin = "https://portal.hospital.example"
+    asked = _headers(host, "/engine-rest/process-instance/count", *_asks_before(origin))
+    assert asked[0].startswith("http/2 204")
+    assert f"access-control-allow-origin: {origin}" in asked
+    assert "access-control-allow-headers: authorization, content-type" in asked
+    assert not [line for line in asked if line.startswith("access-control-allow-credentials")]
+    answered = _headers(host, "/engine-rest/process-instance/count", f"--header 'Origin: {origin}'")
+    assert answered[0].startswith("http/2 401")
+    assert answered.count(f"access-control-allow-origin: {origin}") == 1
+    assert _status(host, "/engine-rest/process-instance/count", *_asks_before(origin, "TRACE")) == 403
+
+
+def test_pages_of_the_engine_are_open_to_no_origin(host: Host) -> None:
+    headers = _headers(host, "/operaton/app/welcome/default/", "--header 'Origin: https://portal.hospital.example'")
     assert not [line for line in headers if line.startswith("access-control-allow-origin")]
 
 
