@@ -191,7 +191,7 @@ FORMS: Final[dict[str, Form]] = {
     ),
     "network": Form(f"an IPv4 network such as 10.20.0.0/24, /{LARGEST_NETWORK} or smaller", is_network),
     "origin": _pattern(
-        "a web page's origin as browsers send it, such as https://portal.hospital.example or with a port other than 443",
+        "a web page's origin as browsers send it, such as https://portal.hospital.example, or with a port behind it",
         r"https://(?=.{1,253}(:|\Z))[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
         r"(:(?!443\Z)[1-9][0-9]{0,4})?",
         longest=300,

@@ -50,7 +50,15 @@ FORM_EXAMPLES: dict[str, tuple[list[Any], list[Any]]] = {
         ["https://portal.hospital.example", "https://portal:8443", "https://10.0.0.1"],
         [
             *("*", "null", "", "portal.hospital.example", "http://portal.hospital.example", "https://", "https://a/"),
-            *("https://a/b", "https://a:443", "https://a:0", "https://A.example", 'https://a";', "https://a b", "https://.a"),
+            *(
+                "https://a/b",
+                "https://a:443",
+                "https://a:0",
+                "https://A.example",
+                'https://a";',
+                "https://a b",
+                "https://.a",
+            ),
             *("https://a\n", "https://*.example", "https://anna@a", 7),
         ],
     ),
