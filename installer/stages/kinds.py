@@ -9,6 +9,7 @@ else, out of two things: which operation is not finished, and which kind is want
 | the same kind, same inputs | | resumes |
 | the same kind, other inputs | | refused; with `--start-over` it begins anew |
 | another kind that the wanted one names in `replaces` | | begins; the other is abandoned |
+| another kind that it names in `overrules` | | refused; with `--start-over` it begins, the other is abandoned |
 | any other kind | | refused, with the command that finishes the other |
 
 A kind may also say what may have changed since the site was last verified (`Kind.changes`); then it begins only on a
@@ -37,17 +38,21 @@ class Kind:
     Attributes:
         name: As on record and in talk: `install`.
         replaces: Kinds that it puts an end to when they are not finished, such as an upgrade that is rolled back.
+        overrules: As `replaces`, but only with `--start-over`: kinds that leave a site, wherever they stop, that this
+            one goes on with. It is the way out when such an operation cannot be finished as it was begun.
         changes: Inputs, by id, that may have changed since the site was last verified, because this kind of operation
             brings the site to them; None when all may have, as for an install, which needs no verified site either.
     """
 
     name: str
     replaces: frozenset[str] = frozenset()
+    overrules: frozenset[str] = frozenset()
     changes: frozenset[str] | None = None
 
 
-INSTALL: Final = Kind(name="install")
 CERTIFICATE_ROTATION: Final = Kind(name="certificate-rotation", changes=frozenset())
+# Half of the certificates new is as good as all of them, or none.
+INSTALL: Final = Kind(name="install", overrules=frozenset({CERTIFICATE_ROTATION.name}))
 # A new kind of operation is named here; its rules follow.
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (INSTALL, CERTIFICATE_ROTATION)}
 
@@ -107,14 +112,16 @@ def decide(
         return Decision()
     if unfinished.kind == wanted.kind.name:
         return _same_kind(unfinished, wanted, verified)
-    if unfinished.kind in wanted.kind.replaces:
+    overruled = unfinished.kind in wanted.kind.overrules
+    if unfinished.kind in wanted.kind.replaces or (overruled and wanted.start_over):
         _require_verified(verified, wanted)
         return Decision(abandon=unfinished)
     command = unfinished.begun_with.command
     known = unfinished.kind in kinds
+    or_else = f", or put an end to it: {wanted.command} --start-over" if overruled else ""
     raise ConfigurationError(
         f"{describe(unfinished)} is not finished; {wanted.kind.name} has to wait for it",
-        hint=f"finish it with: {command}"
+        hint=f"finish it with: {command}{or_else}"
         if known
         else f"this release knows no {unfinished.kind}; finish it with"
         f" release {unfinished.begun_with.release or 'of Sitewright that began it'}: {command}",

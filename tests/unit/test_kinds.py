@@ -111,5 +111,14 @@ def test_an_unfinished_rotation_resumes_and_starts_over_only_on_the_site_it_bega
     assert decide(rotation, wanted(ROTATION, start_over=True), verified=verified).abandon is rotation
     with pytest.raises(ConfigurationError, match="since the install begun"):
         decide(rotation, wanted(ROTATION, digest="b2", start_over=True), verified=verified)
-    with pytest.raises(ConfigurationError, match="install has to wait for it"):
-        decide(rotation, wanted(INSTALL))
+
+
+def test_a_rotation_that_cannot_be_finished_is_put_an_end_to_by_an_install_that_starts_over() -> None:
+    rotation = unfinished("certificate-rotation")
+    with pytest.raises(ConfigurationError, match="install has to wait for it") as refused:
+        decide(rotation, wanted(INSTALL, digest="b2"))
+    assert refused.value.hint == (
+        "finish it with: ./install certificate-rotation --inventory clinic,"
+        " or put an end to it: ./install --inventory clinic --start-over"
+    )
+    assert decide(rotation, wanted(INSTALL, digest="b2", start_over=True)).abandon is rotation
