@@ -98,7 +98,7 @@ def running_group(folder: Path) -> Iterator[RunningGroup]:
     """Start three nodes with their Sentinels; the first is the master."""
     found = programs()
     nodes = [f"127.77.{os.getpid() % 250}.{number}" for number in (1, 2, 3)]
-    _make_certificate(folder, nodes)
+    make_certificate(folder, nodes)
     arguments = {
         "nodes": nodes,
         "port": 6390,
@@ -163,7 +163,8 @@ def _configuration(kind: str, node: str, group: RunningGroup) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _make_certificate(folder: Path, nodes: list[str]) -> None:
+def make_certificate(folder: Path, nodes: list[str]) -> None:
+    """A key and a certificate for all nodes, of an authority that stays the same."""
     authority = ensure_authority(folder / "pki", "passphrase", name="test")
     argv = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"]
     subprocess.run([*argv, str(folder / "tls.key")], check=True, capture_output=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.module_runner import ModuleFailedError, run_module
-from tests.redis_group import SERVER_USERS, RunningGroup, running_group, user
+from tests.redis_group import SERVER_USERS, RunningGroup, make_certificate, running_group, user
 
 FILES = {"server_state_file": "/nowhere/server.conf", "sentinel_state_file": "/nowhere/sentinel.conf"}
 USERS = {"quorum": 2, "server_users": SERVER_USERS, "sentinel_users": SERVER_USERS}
@@ -120,3 +120,26 @@ def test_seeds_are_written_once_and_shown_before(tmp_path: Path) -> None:
     for path in files.values():
         Path(path).write_text("what Redis wrote\n")
     assert run_module("redis_seed", seed)["changed"] is False
+
+
+def test_a_running_redis_shows_the_new_certificate_of_its_file_and_restarts_for_nothing(group: RunningGroup) -> None:
+    node = {"address": group.nodes[1]} | group.arguments
+    assert run_module("redis_certificate", node)["changed"] is False
+    make_certificate(group.folder, group.nodes)
+    for check in (True, False):
+        result = run_module("redis_certificate", node, check=check)
+        assert result["changed"] is True
+        assert result["diff"]["before"] != result["diff"]["after"]
+    assert run_module("redis_certificate", node)["changed"] is False
+    # The others were not asked to; their connections, and so the group, go on.
+    assert run_module("redis_certificate", {**node, "address": group.nodes[2]}, check=True)["changed"] is True
+    assert run_module("redis_group", group.arguments | USERS)["changed"] is False
+
+
+def test_a_redis_that_reads_another_file_is_told_apart(group: RunningGroup, tmp_path: Path) -> None:
+    other = tmp_path / "other.crt"
+    other.write_text("no certificate\n")
+    node = {"address": group.nodes[0], **group.arguments, "certificate_file": str(other)}
+    with pytest.raises(ModuleFailedError, match=r"^127\.77\.\d+\.1:6390: "):
+        run_module("redis_certificate", node)
+    assert run_module("redis_certificate", node, check=True)["changed"] is False

@@ -15,6 +15,7 @@ _OWN: Final = {
     "process.cache": "each of them left its mark in the cache",
     "process.answers": "every tier an instance goes through gives an answer",
     "listeners.tls": "a listener speaks TLS 1.3 only, with a certificate of the site's that is valid for a while",
+    "listeners.certificate": "every listener of a host shows a certificate that lies there, and none from before",
     "listeners.model": "a host listens on what its roles declare, and on nothing else",
     "listeners.answers": "a listener, or a host asked over SSH for what listens, gives an answer",
     "packages.versions": "the packages of the platform are installed in the bundle's versions",

@@ -1,9 +1,12 @@
-"""Every listener of the model speaks TLS 1.3 only, and nothing else listens."""
+"""Every listener of the model speaks TLS 1.3 only and shows the certificate of its host, and nothing else listens."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 import socket
 import ssl
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +27,9 @@ _TIMEOUT_SECONDS: Final = 5.0
 # Where sshd listens is the hospital's to say: the port this very question came in at (ssh(1): client address and
 # port, server address and port).
 _QUESTION: Final = 'echo "$SSH_CONNECTION"; ss -Hltn'
+_CERTIFICATES: Final = "cat /etc/sitewright/tls/*/tls.crt"
+# Most services are told to read a new certificate; the engine looks by itself every few seconds.
+_READ_WITHIN_SECONDS: Final = 15
 
 
 def ports_of(subject: Subject, host: str) -> list[Listener]:
@@ -34,16 +40,23 @@ def ports_of(subject: Subject, host: str) -> list[Listener]:
 def check(subject: Subject) -> list[CheckResult]:
     """Ask each port of each host, and each host for what it listens on."""
     hosts = subject.group("all")
-    listeners = [
-        (host, port)
-        for host in hosts
-        for port in ports_of(subject, host.name)
-        if port.protocol == "tcp" and port.tls == "1.3"
-    ]
+    listeners = [(host, port) for host in hosts for port in _with_tls(subject, host)]
     with ThreadPoolExecutor(max_workers=8) as pool:
         spoken = list(pool.map(lambda pair: _spoken(subject, *pair), listeners))
-    opened = of_each(hosts, lambda host: [_only_the_model(subject, host)], name="listeners", port=0, unit="")
-    return spoken + opened
+    asked = of_each(hosts, lambda host: _asked(subject, host), name="listeners", port=0, unit="")
+    return spoken + asked
+
+
+def _with_tls(subject: Subject, host: Host) -> list[Listener]:
+    """Its listeners that speak TLS."""
+    return [port for port in ports_of(subject, host.name) if port.protocol == "tcp" and port.tls == "1.3"]
+
+
+def _asked(subject: Subject, host: Host) -> list[CheckResult]:
+    """What takes a look at the host itself."""
+    with_tls = _with_tls(subject, host)
+    shown = [shows_its_own(subject, host, with_tls)] if with_tls else []
+    return [_only_the_model(subject, host), *shown]
 
 
 def _spoken(subject: Subject, host: Host, port: Listener) -> CheckResult:
@@ -122,3 +135,50 @@ def _only_the_model(subject: Subject, host: Host) -> CheckResult:
         wanted=f"exactly {', '.join(map(str, sorted(declared)))}",
         fix="ss -ltnp on the host names the process",
     )
+
+
+def shows_its_own(
+    subject: Subject, host: Host, listeners: list[Listener], *, within: float = _READ_WITHIN_SECONDS
+) -> CheckResult:
+    """Compare the certificates that a host's listeners show with those that lie there.
+
+    Args:
+        subject: The site.
+        host: The host.
+        listeners: Those of its listeners that speak TLS.
+        within: Seconds that a service may take to read a new one.
+    """
+    lying = set(_fingerprints(subject.run(host.name, [_CERTIFICATES])))
+    deadline = time.monotonic() + within
+    while others := [port for port in listeners if _fingerprint(_shown(subject, host, port)) not in lying]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    numbers = ", ".join(str(port.port) for port in others)
+    return passed_if(
+        not others,
+        check="listeners.certificate",
+        host=host.name,
+        measured=f"shown before, and no longer on the host: {numbers}"
+        if others
+        else f"{len(listeners)} as on the host",
+        wanted="every listener shows a certificate that lies on its host now",
+        fix=f"restart on {host.name} what listens there: {', '.join(dict.fromkeys(port.purpose for port in others))}",
+    )
+
+
+def _shown(subject: Subject, host: Host, port: Listener) -> bytes:
+    """The certificate a listener shows."""
+    name = subject.site[port.server_name] if port.server_name else host.fqdn
+    with _open(host, port) as raw, subject.tls(port.authority).wrap_socket(raw, server_hostname=name) as connection:
+        return connection.getpeercert(binary_form=True) or b""
+
+
+def _fingerprints(text: str) -> list[str]:
+    """Of every certificate in a text."""
+    pattern = f"{ssl.PEM_HEADER}.*?{ssl.PEM_FOOTER}"
+    return [_fingerprint(ssl.PEM_cert_to_DER_cert(found)) for found in re.findall(pattern, text, re.DOTALL)]
+
+
+def _fingerprint(certificate: bytes) -> str:
+    return hashlib.sha256(certificate).hexdigest()

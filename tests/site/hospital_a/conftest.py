@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,18 @@ import yaml
 
 from tests.site.conftest import ROOT, Operator, alone_with
 
+# What may restart, and what a plan calls it.
+UNITS = {
+    "patroni.service": "PostgreSQL",
+    "redis-server.service": "Redis",
+    "redis-sentinel.service": "Sentinel",
+    "rabbitmq-server.service": "RabbitMQ",
+    "etcd.service": "etcd",
+    "engine.service": "process engine",
+    "gateway.service": "NGINX",
+    "keepalived.service": "keepalived",
+    "sitewright-worker@": "workers",
+}
 HOSTS = ["gw1", "gw2", "app1", "app2", "db1", "db2", "svc1", "svc2", "svc3", "ops1"]
 
 
@@ -63,3 +78,49 @@ def vault_values(operator: Operator) -> dict[str, str]:
     )
     values: dict[str, str] = yaml.safe_load(ended.stdout)
     return values
+
+
+def starts(operator: Operator) -> dict[tuple[str, str], str]:
+    """When the main process of each unit of the platform began, by host and what a plan calls the service."""
+    found: dict[tuple[str, str], str] = {}
+    for host in HOSTS:
+        shown = operator.on(host, "systemctl", "show", "*.service", "--property=Id,ExecMainStartTimestampMonotonic")
+        for block in shown.strip().split("\n\n"):
+            values = dict(line.split("=", 1) for line in block.splitlines())
+            for unit, service in UNITS.items():
+                if values["Id"].startswith(unit):
+                    moment = found.get((host, service), "")
+                    found[host, service] = max(moment, values["ExecMainStartTimestampMonotonic"])
+    return found
+
+
+def database_start(operator: Operator, host: str) -> str:
+    """When PostgreSQL itself began there, and whether it is the primary."""
+    sql = "select pg_postmaster_start_time() || ' ' || case when pg_is_in_recovery() then 'standby' else 'primary' end"
+    return operator.on(host, "runuser", "-u", "postgres", "--", "psql", "-At", "-c", sql).strip()
+
+
+@contextmanager
+def user_asking(operator: Operator, process: str = "") -> Iterator[dict[str, Any]]:
+    """One who asks every 100 ms through the virtual address as long as the block runs; then what became of it.
+
+    Args:
+        operator: Whose site it is.
+        process: Key of a process of which he starts an instance every second.
+    """
+    login = f"admin:{vault_values(operator)['vault_engine_admin_password']}"
+    words = [sys.executable, str(ROOT / "tests" / "site" / "load.py"), "10.20.0.10", "workflow.hospital-a.internal"]
+    words += [
+        str(operator.state / "pki" / "ca.crt"),
+        "/engine-rest/process-definition/count",
+        *([process] if process else []),
+    ]
+    argv = operator.argv("rehearse", "run", "--inventory", operator.site, "--", *words)
+    account: dict[str, Any] = {}
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdin is not None
+        asking.stdin.write(login + "\n")
+        asking.stdin.flush()
+        yield account
+        said, _ = asking.communicate(timeout=60)
+    account.update(json.loads(said))

@@ -8,51 +8,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.site.conftest import ROOT, Operator
-from tests.site.hospital_a.conftest import HOSTS, vault_values
+from tests.site.hospital_a.conftest import HOSTS, database_start, starts, user_asking, vault_values
 
-# What may restart, and what a plan calls it.
-UNITS = {
-    "patroni.service": "PostgreSQL",
-    "redis-server.service": "Redis",
-    "redis-sentinel.service": "Sentinel",
-    "rabbitmq-server.service": "RabbitMQ",
-    "etcd.service": "etcd",
-    "engine.service": "process engine",
-    "gateway.service": "NGINX",
-    "keepalived.service": "keepalived",
-    "sitewright-worker@": "workers",
-}
 NIGHTSHIFT = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3gyBFVTYC9cKRQqyPnBhBqEoaoKpzwEVJRAIbGCLiq nightshift@hospital"
 # Refused or lost of one request in 100 ms while PostgreSQL restarts: it is the engine that waits for its database.
 MOST_FAILED = 100
-
-
-def _starts(operator: Operator) -> dict[tuple[str, str], str]:
-    """When the main process of each unit of the platform began, by host and what a plan calls the service."""
-    found: dict[tuple[str, str], str] = {}
-    for host in HOSTS:
-        shown = operator.on(host, "systemctl", "show", "*.service", "--property=Id,ExecMainStartTimestampMonotonic")
-        for block in shown.strip().split("\n\n"):
-            values = dict(line.split("=", 1) for line in block.splitlines())
-            for unit, service in UNITS.items():
-                if values["Id"].startswith(unit):
-                    moment = found.get((host, service), "")
-                    found[host, service] = max(moment, values["ExecMainStartTimestampMonotonic"])
-    return found
-
-
-def _database(operator: Operator, host: str) -> str:
-    """When PostgreSQL itself began there, and whether it is the primary."""
-    sql = "select pg_postmaster_start_time() || ' ' || case when pg_is_in_recovery() then 'standby' else 'primary' end"
-    return operator.on(host, "runuser", "-u", "postgres", "--", "psql", "-At", "-c", sql).strip()
 
 
 def _edited(operator: Operator, folder: Path) -> tuple[Path, str, str]:
@@ -73,28 +39,11 @@ def _edited(operator: Operator, folder: Path) -> tuple[Path, str, str]:
     return site, old, new
 
 
-@contextmanager
-def _user(operator: Operator) -> Iterator[dict[str, Any]]:
-    """One who asks every 100 ms through the virtual address as long as the block runs; then what became of it."""
-    login = f"admin:{vault_values(operator)['vault_engine_admin_password']}"
-    words = [sys.executable, str(ROOT / "tests" / "site" / "load.py"), "10.20.0.10", "workflow.hospital-a.internal"]
-    words += [str(operator.state / "pki" / "ca.crt"), "/engine-rest/process-definition/count"]
-    argv = operator.argv("rehearse", "run", "--inventory", operator.site, "--", *words)
-    account: dict[str, Any] = {}
-    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        process.stdin.write(login + "\n")
-        process.stdin.flush()
-        yield account
-        said, _ = process.communicate(timeout=60)
-    account.update(json.loads(said))
-
-
 def test_plan_of_four_edits_says_what_the_install_then_does_and_nothing_else(
     operator: Operator, installed: dict[str, Any], tmp_path: Path
 ) -> None:
     site, old, new = _edited(operator, tmp_path)
-    primary = "db1" if _database(operator, "db1").endswith("primary") else "db2"
+    primary = "db1" if database_start(operator, "db1").endswith("primary") else "db2"
     standby = "db2" if primary == "db1" else "db1"
     began = time.monotonic()
     shown = operator.verb("plan", "--inventory", str(site), "--rehearse")
@@ -141,14 +90,14 @@ def test_plan_of_four_edits_says_what_the_install_then_does_and_nothing_else(
         for form in (secret, hashlib.sha256(secret.encode()).hexdigest()):
             assert not any(form in text for text in told)
 
-    before, databases = _starts(operator), {host: _database(operator, host) for host in ("db1", "db2")}
-    with _user(operator) as account:
+    before, databases = starts(operator), {host: database_start(operator, host) for host in ("db1", "db2")}
+    with user_asking(operator) as account:
         edited = Operator(site=operator.site, inventory=str(site))
         code, result, said = edited.install()
     assert code == 0, said
-    after = _starts(operator)
+    after = starts(operator)
     assert {key for key in before if after[key] != before[key]} == {("app1", "workers"), ("app2", "workers")}
-    restarted = {host: _database(operator, host) for host in ("db1", "db2")}
+    restarted = {host: database_start(operator, host) for host in ("db1", "db2")}
     assert all(restarted[host] != databases[host] for host in restarted)
     assert restarted[primary].endswith("primary")
     assert restarted[standby] < restarted[primary]
