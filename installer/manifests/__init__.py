@@ -76,6 +76,21 @@ class PortSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationSpec:
+    """A system outside the site that a role's hosts connect to by TCP, when the operator names it.
+
+    Attributes:
+        servers: Role variable with a list of mappings, each with an `address`.
+        port: Role variable with the port they listen on.
+        purpose: What it is for.
+    """
+
+    servers: str
+    port: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoleManifest:
     """All that others may know about a role.
 
@@ -88,6 +103,9 @@ class RoleManifest:
         secrets: Secrets by name, without the `vault_` in front.
         certificates: Certificates by service.
         ports: Everything that listens.
+        destinations: Systems outside the site its hosts connect to.
+        entered_secrets: Secrets the operator enters into the vault, by name, each with the role variable that asks
+            for it by not being empty.
         data_directories: Where data lives that must not be lost: paths, or role variables that hold them.
         fsync_directories: Directories whose disk must be quick to sync, likewise.
         shared: Role variables that others read as well, beside those of ports and directories.
@@ -103,6 +121,8 @@ class RoleManifest:
     secrets: Mapping[str, SecretSpec]
     certificates: Mapping[str, CertificateSpec]
     ports: tuple[PortSpec, ...]
+    destinations: tuple[DestinationSpec, ...]
+    entered_secrets: Mapping[str, str]
     data_directories: tuple[str, ...]
     fsync_directories: tuple[str, ...]
     shared: tuple[str, ...]
@@ -174,6 +194,8 @@ def _manifest(role: str, document: Document) -> RoleManifest:
             for service, spec in said.get("certificates", {}).items()
         },
         ports=tuple(_port(port) for port in said.get("ports", ())),
+        destinations=tuple(DestinationSpec(**destination) for destination in said.get("destinations", ())),
+        entered_secrets=said.get("entered_secrets", {}),
         data_directories=tuple(said.get("data_directories", ())),
         fsync_directories=tuple(said.get("fsync_directories", ())),
         shared=tuple(said.get("shared", ())),

@@ -58,6 +58,12 @@ class _Port(_Strict):
         return self
 
 
+class _Destination(_Strict):
+    servers: Name
+    port: Name
+    purpose: str = Field(min_length=1)
+
+
 class _Manifest(_Strict):
     group: Name
     packages: list[Package] = []
@@ -65,6 +71,8 @@ class _Manifest(_Strict):
     secrets: dict[Name, _Secret] = {}
     certificates: dict[Name, _Certificate] = {}
     ports: list[_Port] = []
+    destinations: list[_Destination] = []
+    entered_secrets: dict[Name, Name] = {}
     data_directories: list[Directory] = []
     fsync_directories: list[Directory] = []
     shared: list[Name] = []

@@ -35,6 +35,8 @@ class Listener:
 def agreed_variables(manifest: RoleManifest) -> Iterator[str]:
     """Variables that must be the same on all hosts of a role: others would else not know which value to use."""
     yield from (spec.port for spec in manifest.ports if isinstance(spec.port, str))
+    yield from (name for spec in manifest.destinations for name in (spec.servers, spec.port))
+    yield from manifest.entered_secrets.values()
     yield from manifest.shared
 
 

@@ -7,7 +7,7 @@ import ipaddress
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from installer.manifests import ALL_HOSTS, CONTROLLER, USERS
+from installer.manifests import ALL_HOSTS, CONTROLLER, USERS, roles_of
 from installer.manifests.shared import listeners_of, port_number
 
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ def rules_of(site: Mapping[str, Any], host: str, manifests: Mapping[str, RoleMan
     for server in own["base_time_servers"]:
         if is_address(server):
             rules.allow("output", f"ip daddr {server} udp dport {NTP_PORT}", "Clock: time server of the hospital")
+    for role in roles_of(manifests, tuple(site["hosts"][host]["groups"])):
+        for spec in role.destinations:
+            port = site["settings"][spec.port]
+            for server in site["settings"][spec.servers]:
+                rules.allow("output", f"ip daddr {server['address']} tcp dport {port}", f"Outside: {spec.purpose}")
     for destination in own["firewall_destinations"]:
         ports = ", ".join(map(str, sorted(destination["ports"])))
         networks = ", ".join(sorted(destination["networks"], key=ipaddress.ip_network))

@@ -17,9 +17,12 @@ from installer.pki import CERTIFICATE_FILE, ensure_authority
 from installer.stages.journal import Journal
 from installer.vault import (
     VAULT_PREFIX,
+    VaultError,
     become_password,
     catalog,
     ensure_vault,
+    entered,
+    made_up,
     read_vault,
     rehearsal_password,
     resolve_password,
@@ -150,9 +153,13 @@ class Keeper:
         return _values(self.vault, password)
 
     def _made(self, vault: Path, password: str, authority: Path) -> Kept:
-        if ensure_vault(vault, password, catalog(self.manifests)) and vault == self.vault:
+        wanted, asked = catalog(self.manifests), entered(self.manifests, self.site.shared)
+        if self.site.rehearsal or vault != self.vault:
+            wanted |= made_up(asked)
+        if ensure_vault(vault, password, wanted) and vault == self.vault:
             self.terminal.say(f"wrote new secrets to {vault}")
         secrets = _values(vault, password)
+        self._require(asked, secrets)
         ensure_authority(authority, secrets["ca_passphrase"], name=self.site.name)
         return Kept(vault=vault, password=password, secrets=secrets, authority=authority)
 
@@ -166,6 +173,19 @@ class Keeper:
         if not (authority / CERTIFICATE_FILE).exists():
             authority = folder / AUTHORITY_FOLDER
         return self._made(vault, password, authority)
+
+    def _require(self, asked: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+        """Refuse to go on without what the operator must enter, before any host is touched.
+
+        Raises:
+            VaultError: If something of it is missing.
+        """
+        for name, variable in asked.items():
+            if name not in secrets:
+                raise VaultError(
+                    f"{self.vault}: {VAULT_PREFIX}{name} is missing, and {variable} asks for it",
+                    hint=f"add it as text in quotes with: ansible-vault edit {self.vault}",
+                )
 
     def _require_installed(self) -> None:
         """Refuse to look into what was never installed from here.

@@ -67,6 +67,11 @@ def ports_page(manifests: Mapping[str, RoleManifest], variables: Mapping[str, Op
         [role.group, _shown(port, variables), port.purpose, ", ".join(port.sources), port.tls]
         for role, port in _ports(manifests, variables)
     ]
+    outside = [
+        [role.group, f"`{spec.servers}`", f"{variables[spec.port].default} (`{spec.port}`)", spec.purpose]
+        for role in manifests.values()
+        for spec in role.destinations
+    ]
     return (
         f"# Ports\n\n{_GENERATED}\n\nEverything that listens beyond loopback, besides SSH. `verify` compares each "
         "host with this list and fails on a listener that is not in it. Where a variable is named, the number is its "
@@ -75,6 +80,8 @@ def ports_page(manifests: Mapping[str, RoleManifest], variables: Mapping[str, Op
         "`controller` where the installation comes from and `firewall_controller_networks`, `users` are "
         "`firewall_user_networks`, or everybody who can reach the gateways when it is empty.\n\n"
         + table(["Hosts of", "Port", "Purpose", "Who connects", "TLS"], rows)
+        + "\nOutside the site, when the inventory names them; whatever else is wanted there is named in "
+        "`firewall_destinations`.\n\n" + table(["From hosts of", "To", "TCP port", "Purpose"], outside)
     )
 
 

@@ -101,6 +101,7 @@ SERVICE: Final = Service(
             module="installer.services.health.engine",
             checks={
                 "up": "each engine says it is up, its database included",
+                "directory": "the hospital's directory, where the site names one, answers each engine",
             },
         ),
     ),

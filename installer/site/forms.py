@@ -45,6 +45,7 @@ _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?")
 _NOT_A_LINE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LONGEST_LINE: Final = 2000
+_LONGEST_PEM: Final = 100_000
 _SYSTEM_GROUPS: Final = frozenset({"root", "shadow", "disk", "kmem"})
 # Debian's own accounts (base-passwd) and those of the packages we install.
 _SYSTEM_ACCOUNTS: Final = frozenset(
@@ -143,6 +144,18 @@ def _is_tree(value: Any) -> bool:
     return value is None or _is_scalar(value)
 
 
+def _is_certificates_or_empty(value: Any) -> bool:
+    """Whether it is one certificate or several, in PEM."""
+    from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415 - most runs see none, and it takes its time
+
+    if not isinstance(value, str) or len(value) > _LONGEST_PEM:
+        return False
+    try:
+        return not value or bool(load_pem_x509_certificates(value.encode()))
+    except ValueError:
+        return False
+
+
 def whole_number(least: int, most: int, name: str = "a whole number") -> Form:
     """A range of whole numbers, both ends in it."""
     return Form(
@@ -189,6 +202,8 @@ FORMS: Final[dict[str, Form]] = {
     "host": Form(
         "a host name or an IPv4 address, not this machine's own", lambda value: is_address(value) or is_host_name(value)
     ),
+    "address": Form("an IPv4 address, not this machine's own", is_address),
+    "host_name": Form("a host name, not this machine's own", is_host_name),
     "network": Form(f"an IPv4 network such as 10.20.0.0/24, /{LARGEST_NETWORK} or smaller", is_network),
     "origin": _pattern(
         "a web page's origin as browsers send it, such as https://portal.hospital.example, or with a port behind it",
@@ -215,5 +230,14 @@ FORMS: Final[dict[str, Form]] = {
     "redis_directive": _pattern("the name of a redis.conf directive", r"[a-z][a-z0-9-]*"),
     "rabbitmq_key": _pattern("a rabbitmq.conf key", r"[a-z][a-z0-9_-]*(\.[A-Za-z0-9_$-]+)*"),
     "sysctl_key": _pattern("a kernel setting such as net.core.somaxconn", r"[a-z][a-z0-9_-]*(\.[A-Za-z0-9_-]+)+"),
+    "certificates_or_empty": Form(
+        "one certificate or several, PEM, as a block of lines (key: |), or empty", _is_certificates_or_empty
+    ),
+    "distinguished_name_or_empty": _pattern(
+        "a distinguished name such as ou=people,dc=hospital,dc=example, or empty",
+        r"([A-Za-z][A-Za-z0-9-]*=[^\x00-\x1f\x7f]+)?",
+        longest=1000,
+    ),
+    "ldap_attribute": _pattern("the name of an LDAP attribute", r"[A-Za-z][A-Za-z0-9-]*", longest=64),
     "java_option": _pattern("one option of Java without spaces or quotes", r"-[A-Za-z][^\s\"'`$\\;&|<>{}]*"),
 }

@@ -14,6 +14,7 @@ from installer.site.model import GROUPS, Host, Site
 Rule: TypeAlias = Callable[[Site], Iterator[Problem]]
 
 _DATABASE: Final = "postgresql"
+_DIRECTORY: Final = ("engine_ldap_ca", "engine_ldap_base", "engine_ldap_group_base", "engine_ldap_bind_dn")
 
 
 def members(site: Site) -> Iterator[Problem]:
@@ -113,6 +114,20 @@ def time_servers(site: Site) -> Iterator[Problem]:
             return
 
 
+def directory(site: Site) -> Iterator[Problem]:
+    """A directory is named whole: who is believed, where people are, who looks them up."""
+    for name in site.groups["engine"]:
+        settings = site.hosts[name].settings
+        servers = settings.get("engine_ldap_servers")
+        if servers is None or not servers.value:
+            continue
+        missing = [each for each in _DIRECTORY if each not in settings or not settings[each].value]
+        if missing:
+            what = f"engine_ldap_servers names a directory, but {', '.join(missing)} is missing"
+            yield Problem(str(servers.source), what, "see docs/logins.md, The hospital's directory")
+            return
+
+
 def connections(defaults: Mapping[str, Any]) -> Rule:
     """The pools of all services that use the database fit into its connections.
 
@@ -167,4 +182,4 @@ def _limit(site: Site) -> tuple[int | None, str]:
     return min(found) if found else (None, "")
 
 
-RULES: Final[tuple[Rule, ...]] = (members, addresses, virtual_ip, router_id, names, drained, time_servers)
+RULES: Final[tuple[Rule, ...]] = (members, addresses, virtual_ip, router_id, names, drained, time_servers, directory)

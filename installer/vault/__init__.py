@@ -1,6 +1,6 @@
 """A site's secrets: made once, kept in an ansible-vault file, handed on without touching a disk."""
 
-from installer.vault.catalog import VAULT_PREFIX, catalog, redactions
+from installer.vault.catalog import VAULT_PREFIX, catalog, entered, made_up, redactions
 from installer.vault.client import vault_client
 from installer.vault.password import become_password, rehearsal_password, resolve_password
 from installer.vault.vault import VaultError, become_variables, ensure_vault, read_vault
@@ -12,6 +12,8 @@ __all__ = [
     "become_variables",
     "catalog",
     "ensure_vault",
+    "entered",
+    "made_up",
     "read_vault",
     "redactions",
     "rehearsal_password",

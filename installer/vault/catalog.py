@@ -17,6 +17,7 @@ VAULT_PREFIX: Final = "vault_"
 # Letters and digits alone need no quoting in any configuration file, URL or shell.
 _ALPHABET: Final = string.ascii_letters + string.digits
 _CA_PASSPHRASE: Final = SecretSpec(name="ca_passphrase", length=40)
+_MADE_UP_LENGTH: Final = 32
 # A shorter text would black out ordinary words.
 _SHORTEST_REDACTION: Final = 6
 
@@ -27,6 +28,26 @@ def catalog(manifests: Mapping[str, RoleManifest]) -> dict[str, SecretSpec]:
     for manifest in manifests.values():
         found |= manifest.secrets
     return dict(sorted(found.items()))
+
+
+def entered(manifests: Mapping[str, RoleManifest], settings: Mapping[str, object]) -> dict[str, str]:
+    """Secrets that an operator must enter by hand, each with the variable that asks for it.
+
+    Args:
+        manifests: The roles' manifests.
+        settings: The role variables that others read, resolved.
+    """
+    return {
+        name: variable
+        for manifest in manifests.values()
+        for name, variable in manifest.entered_secrets.items()
+        if settings.get(variable)
+    }
+
+
+def made_up(names: Iterable[str]) -> dict[str, SecretSpec]:
+    """What stands for such secrets where the system they are of is not there, as in a rehearsal."""
+    return {name: SecretSpec(name=name, length=_MADE_UP_LENGTH) for name in names}
 
 
 def generate(spec: SecretSpec) -> str:

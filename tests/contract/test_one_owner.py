@@ -32,6 +32,7 @@ from installer.checks.verify import health_checks
 from installer.documents import Source
 from installer.manifests import ALL_HOSTS, load_manifests, roles_of
 from installer.manifests.shared import agreed_variables, host_variables, listeners_of
+from installer.manifests.traffic import rules_of
 from installer.pki import ensure_authority, issue_client
 from installer.services.health.subject import Subject
 from installer.site import Setting, Site, load_site, runtime
@@ -204,13 +205,16 @@ class Outside:
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
     """The house around a site that has every variable moved."""
     folder = tmp_path_factory.mktemp("moved")
-    described = site(MOVED)
+    servers = [{"name": "directory.example", "address": "192.0.2.9"}]
+    named = {spec.servers: servers for manifest in MANIFESTS.values() for spec in manifest.destinations}
+    described = site({**MOVED, **named})
     wiring = {role: set(words(hosts)) for role, hosts in rendered(described, folder).items()}
     resolved = described.resolved()
     rooms: set[str] = set()
     for host in described.hosts:
         rooms.update(words(preflight._order(resolved, MANIFESTS, host)))
         rooms.update(words([target["port"] for target in network.targets_of(resolved, MANIFESTS, host)]))
+        rooms.update(words([rule["match"] for rule in rules_of(resolved, host, MANIFESTS)["output"]]))
         rooms.update(str(listener.port) for listener in listeners_of(resolved, host, MANIFESTS))
     secrets = dict.fromkeys(catalog(MANIFESTS), "hidden")
     ensure_authority(folder / "pki", "passphrase", name="moved")

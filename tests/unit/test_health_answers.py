@@ -15,9 +15,9 @@ import urllib3
 from installer.checks.verify import listeners, packages, process, release
 from installer.manifests import load_manifests
 from installer.pki import ensure_authority, issue_client
-from installer.report import CheckResult, passed_if
+from installer.report import CheckResult, Verdict, passed_if
 from installer.services import known_services
-from installer.services.health import rabbitmq
+from installer.services.health import engine, rabbitmq
 from installer.services.health.answers import in_words, of_each
 from installer.services.health.subject import Host, Subject
 from installer.site import load_site
@@ -47,6 +47,38 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Any:
             carried={},
             release={},
         )
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict", "measured"),
+    [
+        (200, b'{"answers": true, "said": ""}', Verdict.PASSED, "it answers"),
+        (
+            200,
+            b'{"answers": false, "said": "ad1:636 (Connection refused)"}',
+            Verdict.FAILED,
+            "ad1:636 (Connection refused)",
+        ),
+        (404, b"{}", Verdict.FAILED, "the engine says 404"),
+        (200, b"<html>", Verdict.FAILED, "no answer of the engine"),
+    ],
+)
+def test_the_directory_is_asked_through_each_engine_and_only_where_there_is_one(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, verdict: Verdict, measured: str
+) -> None:
+    def answer(*_: Any, **__: Any) -> urllib3.HTTPResponse:
+        return urllib3.HTTPResponse(body=body, status=status)
+
+    monkeypatch.setattr(urllib3.HTTPSConnectionPool, "request", answer)
+    assert {each.check for each in engine.check(subject)} == {"engine.up"}
+    servers = [{"name": "ad1.hospital.example", "address": "10.1.0.61"}]
+    named = {**subject.site, "settings": {**subject.site["settings"], "engine_ldap_servers": servers}}
+    found = [each for each in engine.check(replace(subject, site=named)) if each.check == "engine.directory"]
+    assert [each.host for each in found] == ["app1", "app2"]
+    assert {each.verdict for each in found} == {verdict}
+    assert all(measured in each.measured for each in found)
+    rehearsed = [*engine.check(replace(subject, site={**named, "rehearsal": True}))]
+    assert {each.verdict for each in rehearsed if each.check == "engine.directory"} == {Verdict.INFORMATION}
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)

@@ -23,8 +23,8 @@ from installer.operations.keeping import AUTHORITY_FOLDER, Keeper
 from installer.operations.request import Request
 from installer.pki import open_authority
 from installer.site import load_site, runtime
-from installer.vault import become_variables, catalog
-from installer.vault.vault import encrypt
+from installer.vault import VaultError, become_variables, catalog
+from installer.vault.vault import decrypt, encrypt
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse"
@@ -153,3 +153,25 @@ def test_sudo_password_comes_from_the_option_or_the_vault_and_reaches_ansible_en
 def test_secrets_of_a_site_that_was_never_installed_from_here_are_not_asked_for(site: Path, tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match="never installed"), keeper(site, tmp_path, tmp_path).open("read"):
         pass
+
+
+def test_what_an_operator_must_enter_is_asked_for_before_any_host_is_touched(site: Path, tmp_path: Path) -> None:
+    """A plan of a fresh site has nothing to enter it into, and a rehearsal no directory: there it is made up."""
+    keeping = keeper(site, tmp_path / "state", tmp_path)
+    asked = {**keeping.site.shared, "engine_ldap_servers": [{"name": "ldap.example", "address": "10.1.0.61"}]}
+    keeping = replace(keeping, site=replace(keeping.site, shared=asked))
+    with keeping.open("try") as kept:
+        assert kept.secrets["engine_ldap_bind_password"]
+    missing = r"vault_engine_ldap_bind_password is missing, and engine_ldap_servers asks for it"
+    with pytest.raises(VaultError, match=missing) as refused, keeping.open("make"):
+        pass
+    assert "ansible-vault edit" in refused.value.hint
+    rehearsal = replace(keeping, site=replace(keeping.site, rehearsal=True), state=tmp_path / "rehearsal")
+    with rehearsal.open("make") as kept:
+        assert kept.secrets["engine_ldap_bind_password"]
+    content = yaml.safe_load(decrypt(keeping.vault.read_bytes(), PASSWORD)) | {
+        "vault_engine_ldap_bind_password": "of the hospital"
+    }
+    keeping.vault.write_bytes(encrypt(yaml.safe_dump(content).encode(), PASSWORD))
+    with keeping.open("make") as kept:
+        assert kept.secrets["engine_ldap_bind_password"] == "of the hospital"

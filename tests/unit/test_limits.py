@@ -11,6 +11,7 @@ from installer.documents import DocumentError
 from installer.site.forms import FORMS
 from installer.site.limits import LIMITS_FILE, read_limits
 from installer.site.role_variables import check_value, read_role_variables
+from tests.hospital_authority import hospital_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLES = read_role_variables(sorted((ROOT / "roles").iterdir()))
@@ -42,6 +43,8 @@ FORM_EXAMPLES: dict[str, tuple[list[Any], list[Any]]] = {
         ["ntp.hospital.internal", "10.0.0.1", "ntp1"],
         ["localhost", "127.0.0.1", "a.localhost", "0.0.0.0", "224.0.0.1", "10.0.0", "-a", "a b", "a;b", "a_b", "1", ""],  # noqa: S104 - refused
     ),
+    "address": (["10.0.0.1"], ["ntp1", "127.0.0.1", "0.0.0.0", "224.0.0.1", "10.0.0", "10.0.0.0/8", "", 7]),  # noqa: S104 - refused
+    "host_name": (["ldap1.hospital.example", "ad1"], ["10.0.0.1", "localhost", "-a", "a b", "a=b", "a,b", "a_b", ""]),
     "network": (
         ["10.0.0.0/8", "10.20.0.11/32"],
         ["0.0.0.0/0", "10.0.0.0/7", "10.0.0.1/24", "10.0.0.1", "::/0", "a", 8, ""],
@@ -72,6 +75,20 @@ FORM_EXAMPLES: dict[str, tuple[list[Any], list[Any]]] = {
     "redis_directive": (["maxmemory", "client-output-buffer-limit"], ["a b", "A", "a\nb", "#a", ""]),
     "rabbitmq_key": (["channel_max", "listeners.ssl.1"], ["a b", "a = b", "A", "#a", ""]),
     "sysctl_key": (["net.core.somaxconn", "net.ipv4.conf.eth0.rp_filter"], ["vm", "a b", "a.b=1", "-w", ""]),
+    "certificates_or_empty": (
+        ["", hospital_certificate(), 2 * hospital_certificate()],
+        [
+            "no certificate",
+            hospital_certificate()[:-40],
+            hospital_certificate().replace("CERTIFICATE", "PRIVATE KEY"),
+            7,
+        ],
+    ),
+    "distinguished_name_or_empty": (
+        ["", "dc=hospital,dc=example", "CN=Über\\, die Ärzte,OU=Groups,DC=h"],
+        ["hospital.example", "=a", "1a=b", "a=", "cn=a\nb", " ", 7],
+    ),
+    "ldap_attribute": (["uid", "sAMAccountName"], ["", "a b", "uid=", "*", "(uid", "1a"]),
     "java_option": (["-Dfoo=bar", "-XX:+UseZGC"], ["Dfoo", "-D a", "-a\nb", "-Da=$(id)", '-D"a"', "-", "@file"]),
 }
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from installer.documents import DocumentError
 from installer.manifests import load_manifests
 from installer.manifests.shared import listeners_of
 from installer.manifests.traffic import rules_of, unneeded
 from installer.site import load_site
+from tests.hospital_authority import hospital_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = load_manifests(ROOT)
@@ -146,6 +148,40 @@ def test_a_time_server_with_a_name_needs_its_addresses(folder: Path) -> None:
     text = "base_time_servers: [ntp1.hospital]\nfirewall_destinations:\n"
     text += "  - {name: clock, networks: [10.1.0.123/32], protocol: udp, ports: [123]}"
     assert lets_out(rules_of(resolved(folder, text), "db1", MANIFESTS), "udp dport { 123 }")
+
+
+DIRECTORY = """
+engine_ldap_servers:
+  - {name: ldap1.hospital.example, address: 10.1.0.61}
+  - {name: ldap2.hospital.example, address: 10.1.0.62}
+engine_ldap_port: 3269
+engine_ldap_base: ou=people,dc=hospital,dc=example
+engine_ldap_group_base: ou=groups,dc=hospital,dc=example
+engine_ldap_bind_dn: cn=sitewright,dc=hospital,dc=example
+"""
+
+
+def with_directory(folder: Path, text: str = DIRECTORY, *, trusted: bool = True) -> dict[str, Any]:
+    said = {**yaml.safe_load(text), **({"engine_ldap_ca": hospital_certificate()} if trusted else {})}
+    (folder / "group_vars" / "engine.yml").write_text(yaml.safe_dump(said))
+    return resolved(folder)
+
+
+def test_the_directory_is_called_by_the_engines_alone_and_needs_no_other_entry(folder: Path) -> None:
+    before = resolved(folder)
+    site = with_directory(folder)
+    for host in site["hosts"]:
+        plain = rules_of(before, host, MANIFESTS)["output"]
+        known = [rule["match"] for rule in rules_of(site, host, MANIFESTS)["output"] if rule not in plain]
+        wanted = ["ip daddr 10.1.0.61 tcp dport 3269", "ip daddr 10.1.0.62 tcp dport 3269"]
+        assert known == (wanted if host in site["groups"]["engine"] else []), host
+
+
+def test_a_directory_that_is_not_named_whole_is_refused(folder: Path) -> None:
+    with pytest.raises(DocumentError, match=r"engine_ldap_servers names a directory, but engine_ldap_ca is missing"):
+        with_directory(folder, trusted=False)
+    with pytest.raises(DocumentError, match=r"engine_ldap_ca is 'no certificate'"):
+        with_directory(folder, f"{DIRECTORY}engine_ldap_ca: no certificate", trusted=False)
 
 
 def lets_out(rules: dict[str, Any], ending: str) -> bool:
