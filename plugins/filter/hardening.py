@@ -1,8 +1,8 @@
 """What the role hardening writes: pure functions of its controls.
 
 A control is a mapping with `id`, `title`, `why`, `references` and what it sets, by kind: `sshd`, `login_defs`,
-`pwquality`, `coredump` and `sysctl` map names to values, `profile`, `sudo`, `limits` and `modules` list lines or names,
-`modes` maps paths to octal modes.
+`pwquality`, `faillock`, `coredump` and `sysctl` map names to values, `profile`, `sudo`, `limits` and `modules` list
+lines or names, `modes` maps paths to octal modes, `pam` maps files of /etc/pam.d to the module that must stand in them.
 """
 
 from __future__ import annotations

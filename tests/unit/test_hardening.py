@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from installer.checks.verify.hardening import missing, question, read
+from installer.checks.verify.control_answers import missing, question, read
 from installer.manifests.controls import control_checks, exceptions, known_controls
 from installer.services.hosts import kernel_settings
 from plugins.filter.hardening import controls_in_force, hardening_pairs
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTROLS = known_controls()
 KINDS = {
     *("sshd", "login_defs", "pwquality", "coredump", "sysctl", "profile", "sudo", "limits", "modules", "modes"),
-    "banner",
+    *("banner", "faillock", "pam"),
 }
 
 
@@ -95,6 +95,7 @@ def test_a_hosts_answer_is_judged_setting_by_setting() -> None:
     answer = (
         "sshd permitrootlogin without-password\nsshd allowusers a\nsshd allowusers b\nsysctl kernel.sysrq 176\n"
         "mode /etc/crontab 0644\nmodule udf /bin/false\nlogin_defs UMASK 022\n"
+        "faillock deny 0\npam common-auth pam_unix.so\npam common-auth pam_faillock.so\n"
     )
     found = read(answer)
     assert found["sshd"]["allowusers"] == "a b"
@@ -109,6 +110,12 @@ def test_a_hosts_answer_is_judged_setting_by_setting() -> None:
     assert "module cramfs may be loaded" in said("modules.filesystems")
     assert "module udf may be loaded" not in said("modules.filesystems")
     assert "UMASK is 022, not 027" in said("login.umask")
+    assert said("login.lockout") == [
+        "deny is 0, not 5",
+        "fail_interval is nothing, not 900",
+        "unlock_time is nothing, not 900",
+        "/etc/pam.d/common-account has no pam_faillock.so",
+    ]
 
 
 def test_the_question_asks_for_every_kernel_setting_and_mode() -> None:

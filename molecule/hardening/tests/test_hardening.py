@@ -66,3 +66,31 @@ def test_a_weak_password_is_refused(host: Host) -> None:
 
 def test_modules_nobody_needs_are_refused(host: Host) -> None:
     assert host.file("/etc/modprobe.d/sitewright.conf").contains("^install usb-storage /bin/false$")
+
+
+def _sudo_with(host: Host, password: str) -> str:
+    """What sudo says to a user who must give a password."""
+    # Not su, which would be a login that passes, and begin the count anew.
+    asked = f"runuser -u weakling -- sh -c 'echo {password} | sudo -S -k true' 2>&1"
+    return str(host.run(asked).stdout)
+
+
+def test_wrong_passwords_close_a_login_to_passwords_and_not_to_others(host: Host) -> None:
+    good = "Correct-horse-battery-7"
+    with host.sudo():
+        host.check_output("useradd --create-home weakling")
+        host.check_output(f"echo weakling:{good} | chpasswd")
+        try:
+            before = _sudo_with(host, good)
+            for _ in range(5):
+                _sudo_with(host, "wrong")
+            refused = _sudo_with(host, good)
+            counted = host.check_output("faillock --user weakling | grep -c V")
+            host.check_output("faillock --user weakling --reset")
+            again = _sudo_with(host, good)
+        finally:
+            host.check_output("userdel --remove weakling")
+    assert "not in the sudoers file" in before  # the password was right
+    assert "not in the sudoers file" not in refused
+    assert int(counted) >= 5
+    assert "not in the sudoers file" in again
