@@ -165,7 +165,9 @@ def _set_by(control: Control) -> str:
     return "; ".join(
         f"{_KINDS.get(kind, kind)}: "
         + ", ".join(
-            f"`{name} {value}`".replace(" `", "`") if isinstance(said, dict) else f"`{name}`"
+            f"`{name} {value if isinstance(value, str | int) else ' '.join(value)}`".replace(" `", "`")
+            if isinstance(said, dict)
+            else f"`{name}`"
             for name, value in (said.items() if isinstance(said, dict) else ((each, "") for each in said))
         )
         for kind, said in control.settings.items()

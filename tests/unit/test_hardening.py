@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 
 from installer.checks.verify.control_answers import missing, question, read
+from installer.manifests import load_manifests
 from installer.manifests.controls import control_checks, exceptions, known_controls
 from installer.services.hosts import kernel_settings
 from plugins.filter.hardening import controls_in_force, hardening_pairs
@@ -17,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTROLS = known_controls()
 KINDS = {
     *("sshd", "login_defs", "pwquality", "coredump", "sysctl", "profile", "sudo", "limits", "modules", "modes"),
-    *("banner", "faillock", "pam"),
+    *("banner", "faillock", "pam", "apt", "timers"),
 }
 
 
@@ -116,6 +119,39 @@ def test_a_hosts_answer_is_judged_setting_by_setting() -> None:
         "unlock_time is nothing, not 900",
         "/etc/pam.d/common-account has no pam_faillock.so",
     ]
+
+
+def test_apts_answer_is_judged_list_by_list() -> None:
+    wanted = CONTROLS["updates.security"].settings["apt"]
+    lines = [
+        f"apt {name}:: {each}" if isinstance(value, list) else f"apt {name} {each}"
+        for name, value in wanted.items()
+        for each in (value if isinstance(value, list) else [value])
+    ]
+    timers = ["timer apt-daily.timer active", "timer apt-daily-upgrade.timer active"]
+
+    def said(*answer: str) -> list[str]:
+        return list(missing(CONTROLS["updates.security"], read("\n".join(answer)), container=False))
+
+    assert said(*lines, *timers) == []
+    assert said(*lines, timers[0], "timer apt-daily-upgrade.timer inactive") == ["apt-daily-upgrade.timer is inactive"]
+    of_debian = "apt Unattended-Upgrade::Origins-Pattern:: origin=Debian"
+    (both,) = said(*lines, of_debian, *timers)
+    assert both == "apt's Unattended-Upgrade::Origins-Pattern is origin=Sitewright origin=Debian, not origin=Sitewright"
+
+
+def test_no_service_is_upgraded_by_its_host_alone() -> None:
+    """Whatever role it comes from, but for what role base brings on every host, and one pattern too many is seen."""
+    held = CONTROLS["updates.security"].settings["apt"]["Unattended-Upgrade::Package-Blacklist"]
+    manifests = load_manifests(ROOT)
+    of_all = {name for each in manifests.values() if each.group == "all" for name in each.packages}
+    of_services = {name for each in manifests.values() if each.group != "all" for name in each.packages}
+    of_services |= {"sitewright-worker", "sitewright-models", "pgbackrest"}
+    assert {name for name in of_services - of_all if not any(re.match(each, name) for each in held)} == set()
+    assert {name for name in of_all if any(re.match(each, name) for each in held)} == set()
+    (said,) = CONTROLS["updates.security"].settings["apt"]["Unattended-Upgrade::Origins-Pattern"]
+    origin = yaml.safe_load((ROOT / "roles/repository/vars/main.yml").read_text())["__repository_origin"]
+    assert said == f"origin={origin}"
 
 
 def test_the_question_asks_for_every_kernel_setting_and_mode() -> None:

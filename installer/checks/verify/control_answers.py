@@ -26,6 +26,7 @@ def question() -> str:
     controls = known_controls().values()
     keys = sorted({key for control in controls for key in control.sysctls})
     paths = sorted({path for control in controls for path in control.settings.get("modes", {})})
+    timers = sorted({timer for control in controls for timer in control.settings.get("timers", [])})
     return (
         "/usr/sbin/sshd -T | sed 's/^/sshd /'; "
         f"for k in {' '.join(keys)}; do "
@@ -36,7 +37,9 @@ def question() -> str:
         f"sed -n 's/^{_PAIR} /login_defs \\1 /p' /etc/login.defs; "
         f"sed -n 's/^{_PAIR} *=* */faillock \\1 /p' /etc/security/faillock.conf; "
         "for f in /etc/pam.d/common-*; do "
-        r'sed -n "s/^[a-z].*\(pam_[a-z0-9_]*\.so\).*/pam ${f##*/} \1/p" $f; done'
+        r'sed -n "s/^[a-z].*\(pam_[a-z0-9_]*\.so\).*/pam ${f##*/} \1/p" $f; done; '
+        "apt-config dump --format 'apt %f %v%n' | grep -E '^apt (APT::Periodic|Unattended-Upgrade)::'; "
+        f"for t in {' '.join(timers)}; do echo timer $t $(systemctl is-active $t); done"
     )
 
 
@@ -104,6 +107,19 @@ def _pam(said: Mapping[str, str], found: Found, _container: bool) -> Iterator[st
             yield f"/etc/pam.d/{file} has no {module}"
 
 
+def _apt(said: Mapping[str, str | list[str]], found: Found, _container: bool) -> Iterator[str]:
+    for name, value in said.items():
+        wanted = (name, value) if isinstance(value, str) else (f"{name}::", " ".join(value))
+        if (got := found.get("apt", {}).get(wanted[0], "nothing")) != wanted[1]:
+            yield f"apt's {name} is {got}, not {wanted[1]}"
+
+
+def _timers(said: list[str], found: Found, _container: bool) -> Iterator[str]:
+    for name in said:
+        if (got := found.get("timer", {}).get(name, "not known")) != "active":
+            yield f"{name} is {got}"
+
+
 def _same_words(kind: str) -> Callable[[Any, Found, bool], Iterator[str]]:
     """A look at a kind whose file says a name and its value, as the control does."""
 
@@ -121,6 +137,8 @@ _LOOKS: Final[Mapping[str, Callable[[Any, Found, bool], Iterator[str]]]] = {
     "modes": _modes,
     "modules": _modules,
     "pam": _pam,
+    "apt": _apt,
+    "timers": _timers,
     "login_defs": _same_words("login_defs"),
     "faillock": _same_words("faillock"),
 }

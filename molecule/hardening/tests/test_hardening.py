@@ -94,3 +94,13 @@ def test_wrong_passwords_close_a_login_to_passwords_and_not_to_others(host: Host
     assert "not in the sudoers file" not in refused
     assert int(counted) >= 5
     assert "not in the sudoers file" in again
+
+
+def test_the_host_upgrades_itself_from_the_sites_repository_and_leaves_services_alone(host: Host) -> None:
+    """Seen without a network: it asks the site's repository, and nobody else."""
+    with host.sudo():
+        said = host.check_output("unattended-upgrade --dry-run --debug 2>&1")
+    assert "Allowed origins are: origin=Sitewright\n" in said
+    assert " postgresql " in next(line for line in said.splitlines() if line.startswith("Initial blacklist:"))
+    assert "No packages found that can be upgraded unattended" in said
+    assert host.service("apt-daily-upgrade.timer").is_running
