@@ -40,6 +40,8 @@ _KINDS: Final = {
     "modes": "mode",
     "modules": "not loaded",
     "pam": "PAM",
+    "audit_watches": "written down, changes of",
+    "audit_calls": "written down, calls",
 }
 
 

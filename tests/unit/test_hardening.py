@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTROLS = known_controls()
 KINDS = {
     *("sshd", "login_defs", "pwquality", "coredump", "sysctl", "profile", "sudo", "limits", "modules", "modes"),
-    *("banner", "faillock", "pam", "apt", "timers"),
+    *("banner", "faillock", "pam", "apt", "timers", "auditd", "audit_watches", "audit_calls"),
 }
 
 
@@ -138,6 +138,23 @@ def test_apts_answer_is_judged_list_by_list() -> None:
     of_debian = "apt Unattended-Upgrade::Origins-Pattern:: origin=Debian"
     (both,) = said(*lines, of_debian, *timers)
     assert both == "apt's Unattended-Upgrade::Origins-Pattern is origin=Sitewright origin=Debian, not origin=Sitewright"
+
+
+def test_records_are_judged_by_the_kernel_where_there_is_one() -> None:
+    control = CONTROLS["records.calls"]
+    assert control.audit_rules == 5
+    written = "written records.calls 5\n"
+
+    def said(answer: str, *, container: bool) -> list[str]:
+        return list(missing(control, read(answer), container=container))
+
+    assert said(written, container=True) == []
+    assert said("", container=True) == ["0 rules of auditd are written, not 5"]
+    assert said(f"{written}auditctl enabled 2\nin_kernel records.calls 5", container=False) == []
+    assert said(f"{written}auditctl enabled 1", container=False) == [
+        "auditd's rules are not locked (enabled 1, not 2)",
+        "no rule of auditd is in the kernel",
+    ]
 
 
 def test_no_service_is_upgraded_by_its_host_alone() -> None:

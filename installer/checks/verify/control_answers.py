@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _OF_A_CONTAINER: Final = "net."
 # What the kernel does not have cannot be used: a host without IPv6 takes no redirect of IPv6.
 _ABSENT: Final = "absent"
+# What the kernel says of rules that cannot be changed before the next boot.
+_LOCKED: Final = "2"
 _REFUSED_MODULES: Final = "sed 's/#.*//' /etc/modprobe.d/sitewright.conf"
 _PAIR: Final = r"\([A-Za-z_][A-Za-z_]*\)"
 
@@ -38,6 +40,12 @@ def question() -> str:
         f"sed -n 's/^{_PAIR} *=* */faillock \\1 /p' /etc/security/faillock.conf; "
         "for f in /etc/pam.d/common-*; do "
         r'sed -n "s/^[a-z].*\(pam_[a-z0-9_]*\.so\).*/pam ${f##*/} \1/p" $f; done; '
+        f"sed -n 's/^{_PAIR} = /auditd \\1 /p' /etc/audit/auditd.conf; "
+        "sed -n 's/.* -F key=/written /p' /etc/audit/rules.d/60-sitewright.rules | sort | uniq -c | "
+        "while read n kind key; do echo $kind $key $n; done; "
+        "auditctl -l 2>/dev/null | sed -n 's/.* -F key=/in_kernel /p' | sort | uniq -c | "
+        "while read n kind key; do echo $kind $key $n; done; "
+        "auditctl -s 2>/dev/null | sed -n 's/^enabled /auditctl enabled /p'; "
         "apt-config dump --format 'apt %f %v%n' | grep -E '^apt (APT::Periodic|Unattended-Upgrade)::'; "
         f"for t in {' '.join(timers)}; do echo timer $t $(systemctl is-active $t); done"
     )
@@ -65,11 +73,13 @@ def missing(control: Control, found: Found, *, container: bool) -> Iterator[str]
     for kind, said in control.settings.items():
         if kind in _LOOKS:
             yield from _LOOKS[kind](said, found, container)
+    if control.audit_rules:
+        yield from _audit(control, found, container)
 
 
 def needs_a_kernel(control: Control) -> bool:
     """Whether a container cannot have all of a control."""
-    return any(not key.startswith(_OF_A_CONTAINER) for key in control.sysctls)
+    return bool(control.audit_rules) or any(not key.startswith(_OF_A_CONTAINER) for key in control.sysctls)
 
 
 def _sshd(said: Mapping[str, str], found: Found, _container: bool) -> Iterator[str]:
@@ -120,6 +130,19 @@ def _timers(said: list[str], found: Found, _container: bool) -> Iterator[str]:
             yield f"{name} is {got}"
 
 
+def _audit(control: Control, found: Found, container: bool) -> Iterator[str]:
+    """Rules that are written but not loaded yet wait for a boot, because those in force are locked."""
+    written = found.get("written", {}).get(control.id, "0")
+    if written != str(control.audit_rules):
+        yield f"{written} rules of auditd are written, not {control.audit_rules}"
+    if container:
+        return
+    if (state := found.get("auditctl", {}).get("enabled", "not known")) != _LOCKED:
+        yield f"auditd's rules are not locked (enabled {state}, not {_LOCKED})"
+    if control.id not in found.get("in_kernel", {}):
+        yield "no rule of auditd is in the kernel"
+
+
 def _same_words(kind: str) -> Callable[[Any, Found, bool], Iterator[str]]:
     """A look at a kind whose file says a name and its value, as the control does."""
 
@@ -141,4 +164,5 @@ _LOOKS: Final[Mapping[str, Callable[[Any, Found, bool], Iterator[str]]]] = {
     "timers": _timers,
     "login_defs": _same_words("login_defs"),
     "faillock": _same_words("faillock"),
+    "auditd": _same_words("auditd"),
 }

@@ -104,3 +104,16 @@ def test_the_host_upgrades_itself_from_the_sites_repository_and_leaves_services_
     assert " postgresql " in next(line for line in said.splitlines() if line.startswith("Initial blacklist:"))
     assert "No packages found that can be upgraded unattended" in said
     assert host.service("apt-daily-upgrade.timer").is_running
+
+
+def test_records_are_asked_for_and_wait_for_a_kernel(host: Host) -> None:
+    """A container has none; docs/measured/virtual-machine.md shows them in force."""
+    with host.sudo():
+        host.run("augenrules")  # as its unit does where there is a kernel for it, which then loads them
+        rules = host.file("/etc/audit/audit.rules").content_string.split("\n")
+        assert host.file("/etc/audit/auditd.conf").contains("^num_logs = 8$")
+    assert [line for line in rules if line][1] == "-D"
+    assert [line for line in rules if line][-1] == "-e 2"
+    assert "-a always,exit -F arch=b64 -F dir=/etc/ssh -F perm=wa -F key=records.files" in rules
+    assert host.check_output("systemctl show auditd -P ActiveState") == "inactive"
+    assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
