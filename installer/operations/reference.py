@@ -41,6 +41,7 @@ _KINDS: Final = {
     "modules": "not loaded",
     "pam": "PAM",
     "audit_watches": "written down, changes of",
+    "aide": "compared",
     "audit_calls": "written down, calls",
 }
 

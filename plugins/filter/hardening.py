@@ -4,7 +4,7 @@ A control is a mapping with `id`, `title`, `why`, `references` and what it sets,
 `pwquality`, `faillock`, `coredump` and `sysctl` map names to values, `profile`, `sudo`, `limits` and `modules` list
 lines or names, `modes` maps paths to octal modes, `pam` maps files of /etc/pam.d to the module that must stand in them,
 `apt` names to values or lists, `timers` lists timers that run, `auditd` maps names to values, `audit_watches` lists
-files and folders (with a slash at the end), `audit_calls` rules without their key.
+files and folders (with a slash at the end), `audit_calls` rules without their key, `aide` paths that are compared.
 """
 
 from __future__ import annotations

@@ -10,9 +10,11 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 
+from installer.checks.verify import integrity
 from installer.checks.verify.control_answers import missing, question, read
 from installer.manifests import load_manifests
 from installer.manifests.controls import control_checks, exceptions, known_controls
+from installer.report import Verdict
 from installer.services.hosts import kernel_settings
 from plugins.filter.hardening import controls_in_force, hardening_pairs
 
@@ -20,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTROLS = known_controls()
 KINDS = {
     *("sshd", "login_defs", "pwquality", "coredump", "sysctl", "profile", "sudo", "limits", "modules", "modes"),
-    *("banner", "faillock", "pam", "apt", "timers", "auditd", "audit_watches", "audit_calls"),
+    *("banner", "faillock", "pam", "apt", "timers", "auditd", "audit_watches", "audit_calls", "aide"),
 }
 
 
@@ -155,6 +157,18 @@ def test_records_are_judged_by_the_kernel_where_there_is_one() -> None:
         "auditd's rules are not locked (enabled 1, not 2)",
         "no rule of auditd is in the kernel",
     ]
+
+
+def test_a_difference_is_told_and_stops_nothing() -> None:
+    def said(**found: str) -> tuple[str, Verdict]:
+        result = integrity.judge("db1", found)
+        return result.measured, result.verdict
+
+    assert said() == ("no baseline", Verdict.INFORMATION)
+    taken = {"baseline": "2026-11-30T19:00+00:00", "result": "success"}
+    assert said(**taken) == ("baseline of 2026-11-30T19:00+00:00, compared: not yet", Verdict.PASSED)
+    differs = said(**{**taken, "result": "exit-code", "compared": "Tue"})
+    assert differs == ("baseline of 2026-11-30T19:00+00:00, compared: Tue, differs", Verdict.INFORMATION)
 
 
 def test_no_service_is_upgraded_by_its_host_alone() -> None:

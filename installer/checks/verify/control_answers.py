@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from installer.checks.verify import integrity
 from installer.manifests.controls import known_controls
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def question() -> str:
         "while read n kind key; do echo $kind $key $n; done; "
         "auditctl -s 2>/dev/null | sed -n 's/^enabled /auditctl enabled /p'; "
         "apt-config dump --format 'apt %f %v%n' | grep -E '^apt (APT::Periodic|Unattended-Upgrade)::'; "
-        f"for t in {' '.join(timers)}; do echo timer $t $(systemctl is-active $t); done"
+        f"for t in {' '.join(timers)}; do echo timer $t $(systemctl is-active $t); done; " + integrity.QUESTION
     )
 
 

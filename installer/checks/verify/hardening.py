@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from installer.checks.verify import integrity
 from installer.checks.verify.control_answers import missing, needs_a_kernel, question, read
 from installer.manifests.controls import PREFIX, exceptions, known_controls
 from installer.report import CheckResult, Verdict, passed_if
@@ -35,7 +36,8 @@ def _host(subject: Subject, host: Host) -> list[CheckResult]:
         fix="run the installation again; what is changed back after it has another owner on the host",
         note=f"a container has no kernel of its own: not looked at in {not_here} of them" if not_here else "",
     )
-    return [whole, *(_waived(host.name, name, why) for name, why in waived.items())]
+    compared = [] if integrity.CONTROL in waived else [integrity.judge(host.name, found.get("integrity", {}))]
+    return [whole, *compared, *(_waived(host.name, name, why) for name, why in waived.items())]
 
 
 def _waived(host: str, control: str, why: str) -> CheckResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from installer.operations.baseline import take_baseline
 from installer.operations.bundle_change import require_same_bundle
 from installer.operations.checks import operation as checks
 from installer.operations.staged import Material, StagedOperation, carry_out
@@ -33,6 +34,7 @@ def install(context: OperationContext) -> None:
             prepare=lambda: bundle_material(context),
             check=lambda summary: preflight(context, summary),
             verify=lambda summary: verify_site(context, summary),
+            seal=lambda summary: take_baseline(context, summary),
             conclude=lambda summary: _conclude(context, summary),
         ),
     )

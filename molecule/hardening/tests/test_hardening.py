@@ -117,3 +117,29 @@ def test_records_are_asked_for_and_wait_for_a_kernel(host: Host) -> None:
     assert "-a always,exit -F arch=b64 -F dir=/etc/ssh -F perm=wa -F key=records.files" in rules
     assert host.check_output("systemctl show auditd -P ActiveState") == "inactive"
     assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
+
+
+def test_what_somebody_changes_is_seen_and_what_is_accepted_is_not(host: Host) -> None:
+    unit, stray = "sitewright-integrity.service", "/usr/local/bin/stray"
+    with host.sudo():
+        assert "no baseline yet" in host.run("sitewright-integrity").stderr
+        host.check_output("sitewright-integrity --accept")
+        try:
+            assert host.run("systemctl start %s", unit).rc == 0
+            host.check_output("touch %s && cp -p /etc/hosts /etc/hosts.same && mv /etc/hosts.same /etc/hosts", stray)
+            assert host.run("systemctl start %s", unit).rc != 0
+            said = host.run("sitewright-integrity")
+            assert said.rc == 1
+            assert stray in said.stdout
+            assert "/etc/hosts" not in said.stdout
+            # The host's own upgrades accept nothing that was there before them.
+            host.check_output("sitewright-integrity --before-upgrade && touch /var/lib/dpkg/status")
+            host.check_output("sitewright-integrity --after-upgrade")
+            assert host.run("sitewright-integrity").rc == 1
+        finally:
+            host.check_output("rm -f %s && sitewright-integrity --accept", stray)
+        assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
+        score = host.check_output("systemd-analyze security --no-pager %s | tail -1", unit).split()[6]
+        assert float(score) <= 1.6
+        host.check_output("rm /var/lib/aide/aide.db")
+    assert host.service("sitewright-integrity.timer").is_running
