@@ -43,6 +43,11 @@ class Control:
         found: Mapping[str, int] = self.settings.get("sysctl", {})
         return found
 
+    @property
+    def audit_rules(self) -> int:
+        """How many rules of auditd it has."""
+        return sum(len(self.settings.get(kind, ())) for kind in ("audit_watches", "audit_calls"))
+
 
 @cache
 def known_controls(root: Path = _ROOT) -> Mapping[str, Control]:

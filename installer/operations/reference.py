@@ -34,7 +34,16 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[2]
 _PROGRAM: Final = "python -m installer.operations.reference"
 _GENERATED: Final = f"<!-- Made by `{_PROGRAM}` from the roles; change those, not this page. -->"
-_KINDS: Final = {"login_defs": "/etc/login.defs", "sysctl": "kernel", "modes": "mode", "modules": "not loaded"}
+_KINDS: Final = {
+    "login_defs": "/etc/login.defs",
+    "sysctl": "kernel",
+    "modes": "mode",
+    "modules": "not loaded",
+    "pam": "PAM",
+    "audit_watches": "written down, changes of",
+    "aide": "compared",
+    "audit_calls": "written down, calls",
+}
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -166,7 +175,9 @@ def _set_by(control: Control) -> str:
     return "; ".join(
         f"{_KINDS.get(kind, kind)}: "
         + ", ".join(
-            f"`{name} {value}`" if isinstance(said, dict) else f"`{name}`"
+            f"`{name} {value if isinstance(value, str | int) else ' '.join(value)}`".replace(" `", "`")
+            if isinstance(said, dict)
+            else f"`{name}`"
             for name, value in (said.items() if isinstance(said, dict) else ((each, "") for each in said))
         )
         for kind, said in control.settings.items()

@@ -54,6 +54,7 @@ class StagedOperation:
         prepare: Makes sure of what is worked from; refuses what cannot be used. Nothing is on record yet.
         check: Refuses when the site is not fit for it; before the first stage, also of a resumed operation.
         verify: Refuses when the site is not what it should be; behind the last stage.
+        seal: What is done once more when something was changed and is verified; it refuses nothing.
         conclude: Tells a person the result when everything went well.
         variables: Further variables for the playbooks, none of them secret, out of the operation as it is on record: a
             resumed one gets the same as when it was begun.
@@ -69,6 +70,7 @@ class StagedOperation:
     conclude: Callable[[Summary], None]
     variables: Callable[[Operation], Mapping[str, Any]] = lambda _operation: {}
     at_once: int | None = None
+    seal: Callable[[Summary], None] = lambda _summary: None
 
 
 def carry_out(context: OperationContext, work: StagedOperation) -> None:
@@ -141,6 +143,9 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     except BaseException:
         _end(journal, operation, VERIFICATION_FAILED, summary)
         raise
+    # One that was interrupted may have changed things before.
+    if summary.changed or decision.resume is not None:
+        work.seal(summary)
     summary.result = DONE
     _end(journal, operation, DONE, summary)
 

@@ -17,6 +17,9 @@ SERVICE: Final = Service(
         Unit(name=r"chrony\.service", called="clock", restart=UNNOTICED, alone=UNNOTICED),
         # Logins that are there stay; a new one may have to try again.
         Unit(name=r"ssh\.service", called="SSH", restart=UNNOTICED, alone=UNNOTICED),
+        Unit(name=r"(auditd|audit-rules)\.service", called="records of auditd", restart=UNNOTICED, alone=UNNOTICED),
+        Unit(name=r"sitewright-integrity\.timer", called="daily comparison", restart=UNNOTICED, alone=UNNOTICED),
+        Unit(name=r"apt-daily(-upgrade)?\.timer", called="upgrades of the system", restart=UNNOTICED, alone=UNNOTICED),
     ),
     # systemd, journald, sshd, chrony and room for Ansible's modules; what it gets beyond that is page cache.
     memory=MemoryClaim(floor_mb=192, weight=1),

@@ -1,8 +1,10 @@
 """What the role hardening writes: pure functions of its controls.
 
 A control is a mapping with `id`, `title`, `why`, `references` and what it sets, by kind: `sshd`, `login_defs`,
-`pwquality`, `coredump` and `sysctl` map names to values, `profile`, `sudo`, `limits` and `modules` list lines or names,
-`modes` maps paths to octal modes.
+`pwquality`, `faillock`, `coredump` and `sysctl` map names to values, `profile`, `sudo`, `limits` and `modules` list
+lines or names, `modes` maps paths to octal modes, `pam` maps files of /etc/pam.d to the module that must stand in them,
+`apt` names to values or lists, `timers` lists timers that run, `auditd` maps names to values, `audit_watches` lists
+files and folders (with a slash at the end), `audit_calls` rules without their key, `aide` paths that are compared.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ import yaml
 
 from installer.controller.logins import control_path, sockets_folder
 from installer.controller.paths import Paths
+from installer.manifests.controls import known_controls
 from installer.operations.from_outside import FromOutside, bring_up
 from installer.operations.request import MachineChoice
 from installer.site import GROUPS
@@ -218,7 +219,11 @@ def holds(seen: dict[str, Any]) -> None:
     assert "chronyd" in seen["confined"]
     assert [name for name, state in seen["modules"].items() if "refused" not in state] == []
     assert seen["modules"] or "hardening" not in PLAYED
-    assert seen["audit rules"] == [] or "enabled 2" in seen["audit"]
+    keys = [rule.rpartition(" -F key=")[2] for rule in seen["audit rules"]]
+    wanted = {control.id: control.audit_rules for control in known_controls().values() if control.audit_rules}
+    assert {name: keys.count(name) for name in wanted} == wanted, seen["audit rules"]
+    assert "enabled 2" in seen["audit"], seen["audit"]
+    assert active(seen) >= {"auditd.service", "audit-rules.service"}
     assert seen["rule set"] or "firewall" not in PLAYED
     if seen["rule set"]:
         guarded, connected = (int(seen["units"][name][1]) for name in ("nftables.service", "rehearsal-network.service"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +125,25 @@ def test_all_contents_are_judged_before_the_first_is_replaced(tmp_path: Path) ->
     assert answer["failed"]
     assert f"{bad}: false refuses the new file" in answer["msg"]
     assert not good.exists()
+
+
+def test_what_is_made_of_a_file_is_made_when_it_is_older_and_once_for_all(tmp_path: Path) -> None:
+    made, asked = tmp_path / "made", tmp_path / "asked"
+    command = {"argv": ["sh", "-c", f"echo . >>{asked}; cat {tmp_path}/source.* >{made}"], "result": str(made)}
+    entries = [{"path": str(tmp_path / f"source.{n}"), "content": f"{n}\n", "apply": command} for n in (1, 2)]
+    (told,) = [each for each in ran(*entries)["plan"]["changes"] if each["name"] == str(made)]
+    assert (told["note"], made.exists()) == ("made anew by sh", False)
+    assert str(made) in ran(*entries, check=False)["changed_paths"]
+    assert (made.read_text(), asked.read_text()) == ("1\n2\n", ".\n")
+    assert not ran(*entries, check=False)["changed"]
+    os.utime(made, (0, 0))  # as after a run that was killed before it could make it
+    assert ran(*entries, check=False)["changed_paths"] == [str(made)]
+    assert not ran(*entries, check=False)["changed"]
+
+
+def test_a_command_that_makes_nothing_of_the_file_is_an_error(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    command = {"argv": ["sh", "-c", "echo edited by hand, left alone"], "result": str(made)}
+    answer = ran({"path": str(tmp_path / "source"), "content": "x\n", "apply": command}, check=False)
+    assert answer["failed"]
+    assert f"sh did not make {made} of it: edited by hand, left alone" in answer["msg"]

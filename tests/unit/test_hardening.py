@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 
-from installer.checks.verify.hardening import missing, question, read
+from installer.checks.verify import integrity
+from installer.checks.verify.control_answers import missing, question, read
+from installer.manifests import load_manifests
 from installer.manifests.controls import control_checks, exceptions, known_controls
+from installer.report import Verdict
 from installer.services.hosts import kernel_settings
 from plugins.filter.hardening import controls_in_force, hardening_pairs
 
@@ -17,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTROLS = known_controls()
 KINDS = {
     *("sshd", "login_defs", "pwquality", "coredump", "sysctl", "profile", "sudo", "limits", "modules", "modes"),
-    "banner",
+    *("banner", "faillock", "pam", "apt", "timers", "auditd", "audit_watches", "audit_calls", "aide"),
 }
 
 
@@ -95,6 +100,7 @@ def test_a_hosts_answer_is_judged_setting_by_setting() -> None:
     answer = (
         "sshd permitrootlogin without-password\nsshd allowusers a\nsshd allowusers b\nsysctl kernel.sysrq 176\n"
         "mode /etc/crontab 0644\nmodule udf /bin/false\nlogin_defs UMASK 022\n"
+        "faillock deny 0\npam common-auth pam_unix.so\npam common-auth pam_faillock.so\n"
     )
     found = read(answer)
     assert found["sshd"]["allowusers"] == "a b"
@@ -109,6 +115,74 @@ def test_a_hosts_answer_is_judged_setting_by_setting() -> None:
     assert "module cramfs may be loaded" in said("modules.filesystems")
     assert "module udf may be loaded" not in said("modules.filesystems")
     assert "UMASK is 022, not 027" in said("login.umask")
+    assert said("login.lockout") == [
+        "deny is 0, not 5",
+        "fail_interval is nothing, not 900",
+        "unlock_time is nothing, not 900",
+        "/etc/pam.d/common-account has no pam_faillock.so",
+    ]
+
+
+def test_apts_answer_is_judged_list_by_list() -> None:
+    wanted = CONTROLS["updates.security"].settings["apt"]
+    lines = [
+        f"apt {name}:: {each}" if isinstance(value, list) else f"apt {name} {each}"
+        for name, value in wanted.items()
+        for each in (value if isinstance(value, list) else [value])
+    ]
+    timers = ["timer apt-daily.timer active", "timer apt-daily-upgrade.timer active"]
+
+    def said(*answer: str) -> list[str]:
+        return list(missing(CONTROLS["updates.security"], read("\n".join(answer)), container=False))
+
+    assert said(*lines, *timers) == []
+    assert said(*lines, timers[0], "timer apt-daily-upgrade.timer inactive") == ["apt-daily-upgrade.timer is inactive"]
+    of_debian = "apt Unattended-Upgrade::Origins-Pattern:: origin=Debian"
+    (both,) = said(*lines, of_debian, *timers)
+    assert both == "apt's Unattended-Upgrade::Origins-Pattern is origin=Sitewright origin=Debian, not origin=Sitewright"
+
+
+def test_records_are_judged_by_the_kernel_where_there_is_one() -> None:
+    control = CONTROLS["records.calls"]
+    assert control.audit_rules == 5
+    written = "written records.calls 5\n"
+
+    def said(answer: str, *, container: bool) -> list[str]:
+        return list(missing(control, read(answer), container=container))
+
+    assert said(written, container=True) == []
+    assert said("", container=True) == ["0 rules of auditd are written, not 5"]
+    assert said(f"{written}auditctl enabled 2\nin_kernel records.calls 5", container=False) == []
+    assert said(f"{written}auditctl enabled 1", container=False) == [
+        "auditd's rules are not locked (enabled 1, not 2)",
+        "no rule of auditd is in the kernel",
+    ]
+
+
+def test_a_difference_is_told_and_stops_nothing() -> None:
+    def said(**found: str) -> tuple[str, Verdict]:
+        result = integrity.judge("db1", found)
+        return result.measured, result.verdict
+
+    assert said() == ("no baseline", Verdict.INFORMATION)
+    taken = {"baseline": "2026-11-30T19:00+00:00", "result": "success"}
+    assert said(**taken) == ("baseline of 2026-11-30T19:00+00:00, compared: not yet", Verdict.PASSED)
+    differs = said(**{**taken, "result": "exit-code", "compared": "Tue"})
+    assert differs == ("baseline of 2026-11-30T19:00+00:00, compared: Tue, differs", Verdict.INFORMATION)
+
+
+def test_no_service_is_upgraded_by_its_host_alone() -> None:
+    """Whatever role it comes from, but for what role base brings on every host, and one pattern too many is seen."""
+    held = CONTROLS["updates.security"].settings["apt"]["Unattended-Upgrade::Package-Blacklist"]
+    manifests = load_manifests(ROOT)
+    of_all = {name for each in manifests.values() if each.group == "all" for name in each.packages}
+    of_services = {name for each in manifests.values() if each.group != "all" for name in each.packages}
+    of_services |= {"sitewright-worker", "sitewright-models", "pgbackrest"}
+    assert {name for name in of_services - of_all if not any(re.match(each, name) for each in held)} == set()
+    assert {name for name in of_all if any(re.match(each, name) for each in held)} == set()
+    (said,) = CONTROLS["updates.security"].settings["apt"]["Unattended-Upgrade::Origins-Pattern"]
+    origin = yaml.safe_load((ROOT / "roles/repository/vars/main.yml").read_text())["__repository_origin"]
+    assert said == f"origin={origin}"
 
 
 def test_the_question_asks_for_every_kernel_setting_and_mode() -> None:

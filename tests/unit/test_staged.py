@@ -93,14 +93,30 @@ def test_a_killed_operation_is_seen_by_others_and_resumed_by_its_own_kind(
     assert bench.ran() == []
 
     # Its own kind goes on where it was, and ends.
-    assert results(bench.run(move, verb="move")) == {"first": "done before", "second": "done"}
+    sealed: list[int] = []
+
+    def move_and_seal(context: OperationContext) -> None:
+        carry_out(context, replace(work("move"), seal=lambda summary: sealed.append(summary.changed)))
+
+    assert results(bench.run(move_and_seal, verb="move")) == {"first": "done before", "second": "done"}
+    assert len(sealed) == 1
     assert bench.ran() == ["second"]
     assert bench.journal.unfinished() is None
+
+    # Where nothing changes, nothing is sealed.
+    with monkeypatch.context() as unchanged:
+        unchanged.setattr(Summary, "changed", property(lambda _self: 0))
+        bench.run(move_and_seal, verb="move")
+    assert len(sealed) == 1
+    bench.ran()
 
     # Then the other kind may run; nothing in the code knows either of them.
     bench.run(lambda context: carry_out(context, work("tidy")), verb="tidy")
     assert bench.ran() == ["first", "second"]
-    assert [(each.kind, each.result) for each in bench.journal.operations()] == [("move", "done"), ("tidy", "done")]
+    assert [(each.kind, each.result) for each in bench.journal.operations()] == [
+        *[("move", "done")] * 2,
+        ("tidy", "done"),
+    ]
 
 
 def test_status_shows_what_is_not_finished_and_by_which_release(tmp_path: Path, sockets: Path) -> None:

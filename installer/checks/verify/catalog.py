@@ -22,6 +22,7 @@ _OWN: Final = {
     "packages.answers": "a host says which packages it has",
     "release.hosts": "a host was last worked on with the release and bundle that the journal names",
     "hardening.controls": "every control of docs/hardening.md that the site does not waive is in force",
+    "hardening.integrity": "programs and settings of a host are as the last installation left them, for information",
     "hardening.answers": "a host, asked as root, says which settings are in force",
     "firewall.rules": "the rules in a host's kernel are those of the model, and everything else is dropped",
     "firewall.egress": "a host gets nowhere outside the site, nor to a port of another host that it does not need",

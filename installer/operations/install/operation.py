@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from installer.operations import whole_site
+from installer.operations.baseline import take_baseline
 from installer.operations.staged import StagedOperation, carry_out
 from installer.stages import kinds
 from installer.stages.install import INSTALL
@@ -28,6 +29,7 @@ def install(context: OperationContext) -> None:
             prepare=lambda: whole_site.bundle_material(context),
             check=lambda summary: whole_site.preflight(context, summary),
             verify=lambda summary: whole_site.verify_site(context, summary),
+            seal=lambda summary: take_baseline(context, summary),
             conclude=lambda summary: whole_site.conclude(context, summary, "is installed and verified"),
         ),
     )

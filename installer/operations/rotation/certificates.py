@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from installer.operations import whole_site
+from installer.operations.baseline import take_baseline
 from installer.operations.staged import StagedOperation, carry_out
 from installer.pki import valid_from
 from installer.stages import kinds
@@ -36,6 +37,7 @@ def rotate_certificates(context: OperationContext) -> None:
             prepare=lambda: whole_site.bundle_material(context),
             check=lambda summary: _check(context, summary),
             verify=lambda summary: whole_site.verify_site(context, summary),
+            seal=lambda summary: take_baseline(context, summary),
             conclude=lambda summary: whole_site.conclude(context, summary, "has new certificates and is verified"),
             variables=_variables,
             at_once=1,

@@ -48,6 +48,27 @@ def test_clock_is_kept_in_the_sites_time_zone(host: Host) -> None:
     assert host.service("chrony").is_enabled
 
 
+# A container has no clock to set: here the daemon leaves it alone (-x), in all the rest of its sandbox.
+WITHOUT_THE_CLOCK = (
+    "[Unit]\nConditionCapability=\n[Service]\nCapabilityBoundingSet=\nAmbientCapabilities=\n"
+    "ExecStart=\nExecStart=/usr/sbin/chronyd -U $DAEMON_OPTS -x\n"
+)
+
+
+def test_the_clocks_daemon_reaches_little_and_runs_in_its_sandbox(host: Host) -> None:
+    folder = "/run/systemd/system/chrony.service.d"
+    with host.sudo():
+        said = host.check_output("systemd-analyze security --no-pager chrony.service | tail -1")
+        assert float(said.split()[6]) <= 1.9, said
+        host.check_output("mkdir -p %s && printf %%s %s >%s", folder, WITHOUT_THE_CLOCK, f"{folder}/zz.conf")
+        try:
+            host.check_output("systemctl daemon-reload && systemctl restart chrony")
+            assert "Not synchronised" in host.check_output("chronyc tracking")
+            assert host.check_output("ps -o user= -C chronyd").split()[0] == "_chrony"
+        finally:
+            host.check_output("systemctl stop chrony; rm -r %s; systemctl daemon-reload", folder)
+
+
 # What a package's own settings were before, which dpkg and ucf put beside them, chrony does not read.
 READ_BY_CHRONY = "--include='*.conf' --include='*.sources'"
 

@@ -46,6 +46,12 @@ def test_units_run_and_come_back_at_boot(host: Host) -> None:
         assert scored.rc == 0, scored.stdout.splitlines()[-1]
 
 
+def test_who_moves_the_address_reaches_little_else(host: Host) -> None:
+    with host.sudo():
+        said = host.check_output("systemd-analyze security --no-pager keepalived.service | tail -1")
+    assert float(said.split()[6]) <= 2.5, said
+
+
 def test_debians_own_nginx_stays_off(host: Host) -> None:
     assert host.service("nginx").is_masked
     assert host.check_output("ps -o user= -C nginx | sort -u") == "gateway"

@@ -66,3 +66,80 @@ def test_a_weak_password_is_refused(host: Host) -> None:
 
 def test_modules_nobody_needs_are_refused(host: Host) -> None:
     assert host.file("/etc/modprobe.d/sitewright.conf").contains("^install usb-storage /bin/false$")
+
+
+def _sudo_with(host: Host, password: str) -> str:
+    """What sudo says to a user who must give a password."""
+    # Not su, which would be a login that passes, and begin the count anew.
+    asked = f"runuser -u weakling -- sh -c 'echo {password} | sudo -S -k true' 2>&1"
+    return str(host.run(asked).stdout)
+
+
+def test_wrong_passwords_close_a_login_to_passwords_and_not_to_others(host: Host) -> None:
+    good = "Correct-horse-battery-7"
+    with host.sudo():
+        host.check_output("useradd --create-home weakling")
+        host.check_output(f"echo weakling:{good} | chpasswd")
+        try:
+            before = _sudo_with(host, good)
+            for _ in range(5):
+                _sudo_with(host, "wrong")
+            refused = _sudo_with(host, good)
+            counted = host.check_output("faillock --user weakling | grep -c V")
+            host.check_output("faillock --user weakling --reset")
+            again = _sudo_with(host, good)
+        finally:
+            host.check_output("userdel --remove weakling")
+    assert "not in the sudoers file" in before  # the password was right
+    assert "not in the sudoers file" not in refused
+    assert int(counted) >= 5
+    assert "not in the sudoers file" in again
+
+
+def test_the_host_upgrades_itself_from_the_sites_repository_and_leaves_services_alone(host: Host) -> None:
+    """Seen without a network: it asks the site's repository, and nobody else."""
+    with host.sudo():
+        said = host.check_output("unattended-upgrade --dry-run --debug 2>&1")
+    assert "Allowed origins are: origin=Sitewright\n" in said
+    assert " postgresql " in next(line for line in said.splitlines() if line.startswith("Initial blacklist:"))
+    assert "No packages found that can be upgraded unattended" in said
+    assert host.service("apt-daily-upgrade.timer").is_running
+
+
+def test_records_are_asked_for_and_wait_for_a_kernel(host: Host) -> None:
+    """A container has none; docs/measured/virtual-machine.md shows them in force."""
+    with host.sudo():
+        host.run("augenrules")  # as its unit does where there is a kernel for it, which then loads them
+        rules = host.file("/etc/audit/audit.rules").content_string.split("\n")
+        assert host.file("/etc/audit/auditd.conf").contains("^num_logs = 8$")
+    assert [line for line in rules if line][1] == "-D"
+    assert [line for line in rules if line][-1] == "-e 2"
+    assert "-a always,exit -F arch=b64 -F dir=/etc/ssh -F perm=wa -F key=records.files" in rules
+    assert host.check_output("systemctl show auditd -P ActiveState") == "inactive"
+    assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
+
+
+def test_what_somebody_changes_is_seen_and_what_is_accepted_is_not(host: Host) -> None:
+    unit, stray = "sitewright-integrity.service", "/usr/local/bin/stray"
+    with host.sudo():
+        assert "no baseline yet" in host.run("sitewright-integrity").stderr
+        host.check_output("sitewright-integrity --accept")
+        try:
+            assert host.run("systemctl start %s", unit).rc == 0
+            host.check_output("touch %s && cp -p /etc/hosts /etc/hosts.same && mv /etc/hosts.same /etc/hosts", stray)
+            assert host.run("systemctl start %s", unit).rc != 0
+            said = host.run("sitewright-integrity")
+            assert said.rc == 1
+            assert stray in said.stdout
+            assert "/etc/hosts" not in said.stdout
+            # The host's own upgrades accept nothing that was there before them.
+            host.check_output("sitewright-integrity --before-upgrade && touch /var/lib/dpkg/status")
+            host.check_output("sitewright-integrity --after-upgrade")
+            assert host.run("sitewright-integrity").rc == 1
+        finally:
+            host.check_output("rm -f %s && sitewright-integrity --accept", stray)
+        assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
+        score = host.check_output("systemd-analyze security --no-pager %s | tail -1", unit).split()[6]
+        assert float(score) <= 1.6
+        host.check_output("rm /var/lib/aide/aide.db")
+    assert host.service("sitewright-integrity.timer").is_running
