@@ -12,6 +12,7 @@ from installer.operations.command_line import version_option
 from installer.operations.install.command import install_options, run_install
 from installer.operations.plan.command import plan_command
 from installer.operations.rehearsing.command import rehearse_command
+from installer.operations.rotation.command import rotate_command
 from installer.operations.status.command import status_command
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ for _command in (
     plan_command,
     preflight_command,
     rehearse_command,
+    rotate_command,
     status_command,
     verify_command,
 ):

@@ -135,13 +135,14 @@ site_options: Final = options(
     click.option("--bundle-key", type=EXISTING, metavar="FILE", help="Public key of the bundle's publisher."),
     output_option,
 )
+strategy_option: Final = click.option(
+    "--strategy",
+    type=click.Choice(["auto", "mitogen", "stock"]),
+    default="auto",
+    help="How Ansible talks to hosts; auto takes the fast way when it is installed.",
+)
 run_options: Final = options(
-    click.option(
-        "--strategy",
-        type=click.Choice(["auto", "mitogen", "stock"]),
-        default="auto",
-        help="How Ansible talks to hosts; auto takes the fast way when it is installed.",
-    ),
+    strategy_option,
     click.option(
         "--stages-at-once",
         type=click.IntRange(1, 16),

@@ -176,7 +176,7 @@ class Keeper:
         if Journal.of(self.state).last() is not None:
             return
         raise VerificationError(
-            f"{self.site.name} was never installed from this controller: nothing can be verified",
+            f"{self.site.name} was never installed from this controller: there is nothing to {self.request.verb}",
             hint=f"install it with: {self.request.install_command} (or run this where it was installed from)",
         )
 

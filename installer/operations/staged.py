@@ -7,7 +7,7 @@ when something stops it, and what is said at the end. What differs comes as a `S
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from installer.controller.site_lock import site_lock
 from installer.errors import InstallerError, InterruptedRunError
@@ -55,6 +55,9 @@ class StagedOperation:
         check: Refuses when the site is not fit for it; before the first stage, also of a resumed operation.
         verify: Refuses when the site is not what it should be; behind the last stage.
         conclude: Tells a person the result when everything went well.
+        variables: Further variables for the playbooks, none of them secret, out of the operation as it is on record: a
+            resumed one gets the same as when it was begun.
+        at_once: Most stages at the same time, when the kind has a reason of its own; the operator's word goes first.
     """
 
     kind: Kind
@@ -64,6 +67,8 @@ class StagedOperation:
     check: Callable[[Summary], None]
     verify: Callable[[Summary], None]
     conclude: Callable[[Summary], None]
+    variables: Callable[[Operation], Mapping[str, Any]] = lambda _operation: {}
+    at_once: int | None = None
 
 
 def carry_out(context: OperationContext, work: StagedOperation) -> None:
@@ -94,11 +99,17 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     inputs = {**_site_inputs(context), **material.inputs, **stage_inputs(work.graph, root)}
     journal = Journal.of(context.state)
     request = context.request
-    wanted = Wanted(kind=work.kind, inputs=inputs, command=request.command, start_over=request.start_over)
+    wanted = Wanted(
+        kind=work.kind,
+        inputs=inputs,
+        command=request.command,
+        install=request.install_command,
+        start_over=request.start_over,
+    )
     unfinished = journal.unfinished()
-    decision = decide(unfinished, wanted)
+    decision = decide(unfinished, wanted, verified=journal.verified(work.kind.name))
     last = journal.last()
-    again = last is not None and last.result == DONE and last.kind == work.kind.name and not last.changed_inputs(inputs)
+    again = last is not None and last.result == DONE and not last.changed_inputs(inputs)
     if unfinished is not None:
         settle(context.ssh, terminal.say)
     work.check(summary)
@@ -118,7 +129,7 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     else:
         operation = decision.resume
         _resume(context, journal, operation)
-    at_once = request.stages_at_once or (1 if again else MOST_AT_ONCE)
+    at_once = request.stages_at_once or work.at_once or (1 if again else MOST_AT_ONCE)
     try:
         _stages(context, work, journal, operation, summary, at_once=at_once)
     except BaseException as error:
@@ -168,6 +179,7 @@ def _stages(
     summary.more["log_folder"] = str(folder)
     remove_old_runs(runs)
     context.terminal.step(f"{work.title} {context.site.name}")
+    context.runner.variables.update(work.variables(operation))
 
     def ended(stage: Stage, result: PlaybookResult) -> None:
         record = StageRecord(result=result.result, seconds=result.seconds, changed=result.changed, hosts=result.hosts)

@@ -8,6 +8,7 @@ from installer.pki.authority import (
     authority_folder,
     ensure_authority,
     open_authority,
+    valid_from,
 )
 from installer.pki.client import issue_client
 from installer.pki.custom import AUTHORITY_FILE, read_custom
@@ -24,4 +25,5 @@ __all__ = [
     "issue_client",
     "open_authority",
     "read_custom",
+    "valid_from",
 ]

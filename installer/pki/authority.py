@@ -102,7 +102,7 @@ class Authority:
             .issuer_name(self.certificate.subject)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(max(moment - _CLOCK_TOLERANCE, self.certificate.not_valid_before_utc))
+            .not_valid_before(max(valid_from(moment), self.certificate.not_valid_before_utc))
             .not_valid_after(min(moment + lifetime, self.certificate.not_valid_after_utc))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
@@ -113,6 +113,11 @@ class Authority:
             .sign(self.key, hashes.SHA256())
         )
         return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def valid_from(moment: datetime) -> datetime:
+    """The begin of the validity of a certificate that is signed at a moment; whole seconds."""
+    return moment.replace(microsecond=0) - _CLOCK_TOLERANCE
 
 
 def authority_folder(directory: Path, name: str) -> Path:

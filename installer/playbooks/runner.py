@@ -97,11 +97,18 @@ class PlaybookRun:
 
 
 class Runner:
-    """Runs playbooks, several at once if asked from several threads."""
+    """Runs playbooks, several at once if asked from several threads.
+
+    Attributes:
+        settings: What all playbooks have in common.
+        variables: Further variables for them, which win over all others; they are seen in the list of processes, so
+            none may be secret.
+    """
 
     def __init__(self, settings: RunnerSettings, *, redact: Callable[[str], str]) -> None:
         """Prepare for playbooks with these settings; every text kept is redacted."""
         self.settings = settings
+        self.variables: dict[str, Any] = {}
         self._redact = redact
         self._stopping = threading.Event()
 
@@ -138,6 +145,7 @@ class Runner:
             inventory=str(self.settings.inventory),
             cmdline="--check --diff" if check else "--diff",
             host_cwd=str(self.settings.root),
+            extravars=self.variables,
             settings={"pexpect_timeout": _POLL_SECONDS, "suppress_output_file": True},
             suppress_env_files=True,
             fact_cache_type="",

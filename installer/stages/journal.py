@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from installer.playbooks.results import DONE, HostTally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 # Left for good; the next run started over.
@@ -119,9 +119,9 @@ class Operation:
         """The site as it was; empty in what release 0.1 wrote."""
         return self.begun_with.site
 
-    def changed_inputs(self, now: Mapping[str, Input]) -> list[str]:
-        """The inputs that are no longer what the operation began with, in words."""
-        ids = sorted(self.inputs.keys() | now.keys())
+    def changed_inputs(self, now: Mapping[str, Input], *, but: Collection[str] = ()) -> list[str]:
+        """The inputs, but for some by id, that are no longer what the operation began with, in words."""
+        ids = sorted((self.inputs.keys() | now.keys()).difference(but))
         return [_in_words(i, now.get(i) or self.inputs[i]) for i in ids if _digest(self.inputs, i) != _digest(now, i)]
 
 
@@ -158,6 +158,19 @@ class Journal:
         """The latest operation that was done to its end: what the site was brought to."""
         found = (each for each in reversed(self.operations()) if each.result == DONE)
         return next((each for each in found if kind in {"", each.kind}), None)
+
+    def verified(self, kind: str) -> Operation | None:
+        """The operation that brought the site to what it is, and was verified; None when another came between.
+
+        Args:
+            kind: What is wanted: if it was tried in vain since then, that does not count.
+        """
+        for each in reversed(self.operations()):
+            if each.result == DONE:
+                return each
+            if each.kind != kind or each.result == VERIFICATION_FAILED:
+                return None
+        return None
 
     def unfinished(self) -> Operation | None:
         """The operation of whatever kind that is not finished."""
@@ -203,7 +216,8 @@ class Journal:
             "inputs": {name: each.digest for name, each in inputs.items()},
             "about": {name: each.about for name, each in inputs.items()},
         }
-        self._append(_line("operation begun", operation=identifier, **about))
+        # The very moment the operation itself knows, because a resumed one reads it from here.
+        self._append(_line("operation begun", operation=identifier, at=now.isoformat(), **about))
         return Operation(
             identifier=identifier,
             kind=kind,

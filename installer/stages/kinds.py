@@ -11,6 +11,9 @@ else, out of two things: which operation is not finished, and which kind is want
 | another kind that the wanted one names in `replaces` | | begins; the other is abandoned |
 | any other kind | | refused, with the command that finishes the other |
 
+A kind may also say what may have changed since the site was last verified (`Kind.changes`); then it begins only on a
+site that an earlier operation brought to its end, and is refused, with what changed, when anything else did.
+
 Read-only verbs (`plan`, `preflight`, `status`, `verify`) always run; they say what is not finished.
 """
 
@@ -34,15 +37,19 @@ class Kind:
     Attributes:
         name: As on record and in talk: `install`.
         replaces: Kinds that it puts an end to when they are not finished, such as an upgrade that is rolled back.
+        changes: Inputs, by id, that may have changed since the site was last verified, because this kind of operation
+            brings the site to them; None when all may have, as for an install, which needs no verified site either.
     """
 
     name: str
     replaces: frozenset[str] = frozenset()
+    changes: frozenset[str] | None = None
 
 
 INSTALL: Final = Kind(name="install")
+CERTIFICATE_ROTATION: Final = Kind(name="certificate-rotation", changes=frozenset())
 # A new kind of operation is named here; its rules follow.
-KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (INSTALL,)}
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (INSTALL, CERTIFICATE_ROTATION)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +60,14 @@ class Wanted:
         kind: Its kind.
         inputs: What it would depend on.
         command: The command line, without `--start-over`.
+        install: The command line of an install of the same site.
         start_over: Do not resume, go through all stages again.
     """
 
     kind: Kind
     inputs: Mapping[str, Input]
     command: str
+    install: str = "./install --inventory SITE"
     start_over: bool = False
 
 
@@ -75,22 +84,31 @@ class Decision:
     abandon: Operation | None = None
 
 
-def decide(unfinished: Operation | None, wanted: Wanted, *, kinds: Mapping[str, Kind] = KINDS) -> Decision:
+def decide(
+    unfinished: Operation | None,
+    wanted: Wanted,
+    *,
+    verified: Operation | None = None,
+    kinds: Mapping[str, Kind] = KINDS,
+) -> Decision:
     """Apply the rules above.
 
     Args:
         unfinished: The site's operation that is not finished, if there is one.
         wanted: What is asked for.
+        verified: The operation that brought the site to what it is, and was verified (`Journal.verified`).
         kinds: All kinds this release knows.
 
     Raises:
         ConfigurationError: If the wanted operation may not run now; with the reason and what to do.
     """
     if unfinished is None:
+        _require_verified(verified, wanted)
         return Decision()
     if unfinished.kind == wanted.kind.name:
-        return _same_kind(unfinished, wanted)
+        return _same_kind(unfinished, wanted, verified)
     if unfinished.kind in wanted.kind.replaces:
+        _require_verified(verified, wanted)
         return Decision(abandon=unfinished)
     command = unfinished.begun_with.command
     known = unfinished.kind in kinds
@@ -103,8 +121,26 @@ def decide(unfinished: Operation | None, wanted: Wanted, *, kinds: Mapping[str, 
     )
 
 
-def _same_kind(unfinished: Operation, wanted: Wanted) -> Decision:
+def _require_verified(verified: Operation | None, wanted: Wanted) -> None:
+    """Refuse what works on a verified site alone, and brings it to no other inputs than its own."""
+    kind = wanted.kind
+    if kind.changes is None:
+        return
+    if verified is None:
+        raise ConfigurationError(
+            f"{kind.name} works on a site that was installed and verified from here, which this one was not",
+            hint=f"install it first: {wanted.install}",
+        )
+    if changes := verified.changed_inputs(wanted.inputs, but=kind.changes):
+        raise ConfigurationError(
+            f"since {describe(verified)} changed what {kind.name} does not bring to the site: {'; '.join(changes)}",
+            hint=f"put it back as it was, or bring the site to it first: {wanted.install}",
+        )
+
+
+def _same_kind(unfinished: Operation, wanted: Wanted, verified: Operation | None) -> Decision:
     if wanted.start_over:
+        _require_verified(verified, wanted)
         return Decision(abandon=unfinished)
     changes = unfinished.changed_inputs(wanted.inputs)
     if changes:

@@ -40,6 +40,11 @@ options:
     description: Days before its end at which a certificate is replaced.
     type: int
     default: 30
+  renew_older_than:
+    description:
+      - Moment (C(2026-11-30T18:00:00Z)); what is valid since before it is replaced, unless its O(keys) are given.
+    type: str
+    default: ""
 author:
   - Sitewright
 """
@@ -77,6 +82,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -163,10 +169,7 @@ def write_beside(folder: Path, text: str, mode: int = 0o600) -> Path:
 
 def holds(path: Path, text: str) -> bool:
     """Whether a file says exactly this."""
-    try:
-        return path.read_text(encoding="utf-8") == text
-    except (FileNotFoundError, UnicodeDecodeError):
-        return False
+    return path.is_file() and path.read_bytes() == text.encode()
 
 
 class Service:
@@ -208,7 +211,9 @@ class Service:
             raise UnfitError(f"lacks the names {', '.join(missing)}")
         if exact and (surplus := sorted(names - needed)):
             raise UnfitError(f"has the names {', '.join(surplus)}, which are no longer wanted")
-        end = ssl.cert_time_to_seconds(seen["notAfter"])
+        begin, end = (ssl.cert_time_to_seconds(seen[date]) for date in ("notBefore", "notAfter"))
+        if exact and begin < self.store.renew_older_than:
+            raise UnfitError(f"is valid since {seen['notBefore']}, and is to be newer")
         if end - time.time() < self.store.renew_before_days * DAY_SECONDS:
             raise UnfitError(f"ends on {day(end)}")
         return day(end)
@@ -278,6 +283,8 @@ class Store:
         self.directory = Path(module.params["directory"])
         self.authorities: dict[str, str] = module.params["authorities"]
         self.renew_before_days: int = module.params["renew_before_days"]
+        oldest = module.params["renew_older_than"]
+        self.renew_older_than = datetime.fromisoformat(oldest).timestamp() if oldest else 0.0
         self.services = [Service(self, name, wanted) for name, wanted in module.params["wanted"].items()]
         self.changed = False
         self.replaced: dict[str, str] = {}  # in check mode: path, and why it would be another
@@ -381,6 +388,7 @@ def main() -> None:
             "keys": {"type": "dict", "no_log": True},
             "directory": {"type": "path", "default": "/etc/sitewright/tls"},
             "renew_before_days": {"type": "int", "default": 30},
+            "renew_older_than": {"type": "str", "default": ""},
         },
         required_by={"keys": ["certificates"]},
         supports_check_mode=True,

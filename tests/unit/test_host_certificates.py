@@ -8,14 +8,15 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from installer.pki import Authority, Wanted, ensure_authority
+from installer.pki import Authority, Wanted, ensure_authority, valid_from
+from tests.module_runner import run_module
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -136,3 +137,22 @@ def test_a_plan_hears_which_certificates_would_be_others_and_why(authority: Auth
     changes = json.loads(said.stdout)["plan"]["changes"]
     assert changes == [{"kind": "file", "name": str(tmp_path / "tls/db/tls.crt"), "note": "missing"}]
     assert not (tmp_path / "tls").exists()
+
+
+def _judged(authority: Authority, tmp_path: Path, oldest: str) -> dict[str, Any]:
+    """What the module says in check mode of a pair that was made now, when older ones are to be replaced."""
+    folder = tmp_path / "tls" / "db"
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        _pair(folder, authority)
+    arguments = {"wanted": {"db": WANTED}, "authorities": {"site": authority.pem}, "directory": str(tmp_path / "tls")}
+    return run_module("host_certificates", {**arguments, "renew_older_than": oldest}, check=True)
+
+
+def test_only_what_was_signed_before_a_moment_is_renewed(authority: Authority, tmp_path: Path) -> None:
+    # What is signed from the moment on is left, be it in the same second: so a resumed rotation repeats nothing.
+    began = datetime.now(UTC)
+    assert _judged(authority, tmp_path, "")["reasons"] == {}
+    assert _judged(authority, tmp_path, f"{valid_from(began):%Y-%m-%dT%H:%M:%SZ}")["reasons"] == {}
+    later = _judged(authority, tmp_path, f"{valid_from(began + timedelta(seconds=120)):%Y-%m-%dT%H:%M:%SZ}")
+    assert later["reasons"]["db"].endswith("GMT, and is to be newer")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from installer.errors import ConfigurationError, PlaybookError, VerificationError
+from installer.operations import whole_site
 from installer.operations.checks import operation as checks
 from installer.operations.install import operation as install
 from installer.report import CheckResult, Report, Verdict
@@ -29,7 +30,7 @@ def report(title: str, verdict: Verdict = Verdict.PASSED) -> Report:
 def bench(tmp_path: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     # Bundle, preflight and proof need hosts of their own; the site tests run them for real.
     manifest = SimpleNamespace(identity="b1", describe=lambda: {"id": "b1", "debian": "2026-11-20"})
-    monkeypatch.setattr(install, "verify_bundle", lambda _context: manifest)
+    monkeypatch.setattr(whole_site, "verify_bundle", lambda _context: manifest)
     monkeypatch.setattr(checks, "preflight", lambda _context: report("Preflight"))
     monkeypatch.setattr(checks, "verify", lambda _context: report("Verification"))
     monkeypatch.setattr(install, "INSTALL", CHAIN)

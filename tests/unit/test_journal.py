@@ -208,3 +208,27 @@ def test_every_line_is_one_json_object(journal: Journal) -> None:
     records = [json.loads(line) for line in journal.path.read_text().splitlines()]
     assert [record["record"] for record in records] == ["operation begun", "host ended", "stage ended"]
     assert {record["operation"] for record in records} == {operation.identifier}
+
+
+def test_what_a_site_was_verified_as_holds_until_another_operation_comes_between(journal: Journal) -> None:
+    assert journal.verified("rotation") is None
+    install = begin(journal)
+    assert journal.verified("rotation") is None
+    journal.end(install, DONE, seconds=1, changed=0, failed=0)
+    known = journal.verified("rotation")
+    assert known is not None
+    assert known.identifier == install.identifier
+    # One's own kind, not finished or given up, does not count; not verified it does.
+    rotation = begin(journal, "rotation")
+    assert journal.verified("rotation") is not None
+    assert journal.verified("other") is None
+    journal.abandon(rotation)
+    assert journal.verified("rotation") is not None
+    journal.end(begin(journal, "rotation"), VERIFICATION_FAILED, seconds=1, changed=0, failed=0)
+    assert journal.verified("rotation") is None
+
+
+def test_what_an_operation_brings_to_the_site_may_differ(journal: Journal) -> None:
+    now = {**INPUTS, "bundle": Input(digest="b2", about="/mnt/bundle")}
+    assert begin(journal).changed_inputs(now) == ["bundle (/mnt/bundle)"]
+    assert begin(journal).changed_inputs(now, but={"bundle"}) == []

@@ -13,6 +13,7 @@ from installer.stages.kinds import KINDS, Kind, Wanted, decide, notice
 INSTALL = KINDS["install"]
 UPGRADE = Kind(name="upgrade")
 ROLLBACK = Kind(name="rollback", replaces=frozenset({"upgrade"}))
+ROTATION = KINDS["certificate-rotation"]
 ALL = {kind.name: kind for kind in (INSTALL, UPGRADE, ROLLBACK)}
 BUNDLE = {"bundle": Input(digest="b1", about="/srv/bundle")}
 
@@ -84,3 +85,31 @@ def test_who_only_looks_is_told_in_one_line() -> None:
         "the upgrade begun 2026-11-24 22:15 UTC by release 0.3.0 is not finished (0 of 2 stages done);"
         " resume it with: ./install upgrade --inventory clinic"
     )
+
+
+def test_what_may_see_nothing_changed_wants_a_verified_site() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        decide(None, wanted(ROTATION))
+    assert "installed and verified from here, which this one was not" in refused.value.message
+    assert refused.value.hint.startswith("install it first: ./install --inventory ")
+    assert decide(None, wanted(ROTATION), verified=unfinished("install")).resume is None
+
+
+def test_what_changed_since_the_verification_is_named_unless_the_kind_brings_it_to_the_site() -> None:
+    verified = unfinished("install")
+    with pytest.raises(ConfigurationError) as refused:
+        decide(None, wanted(ROTATION, digest="b2"), verified=verified)
+    assert refused.value.message.startswith("since the install begun 2026-11-24 22:15 UTC by release 0.3.0 changed")
+    assert refused.value.message.endswith(": bundle (/mnt/bundle)")
+    brings = Kind(name="brings", changes=frozenset({"bundle"}))
+    assert decide(None, wanted(brings, digest="b2"), verified=verified).abandon is None
+
+
+def test_an_unfinished_rotation_resumes_and_starts_over_only_on_the_site_it_began_with() -> None:
+    rotation, verified = unfinished("certificate-rotation"), unfinished("install")
+    assert decide(rotation, wanted(ROTATION), verified=verified).resume is rotation
+    assert decide(rotation, wanted(ROTATION, start_over=True), verified=verified).abandon is rotation
+    with pytest.raises(ConfigurationError, match="since the install begun"):
+        decide(rotation, wanted(ROTATION, digest="b2", start_over=True), verified=verified)
+    with pytest.raises(ConfigurationError, match="install has to wait for it"):
+        decide(rotation, wanted(INSTALL))

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from installer.errors import ConfigurationError
+from installer.errors import ConfigurationError, PlaybookError
 from installer.operations.context import OperationContext
 from installer.operations.plan import operation as planning
 from installer.operations.staged import Material, StagedOperation, carry_out
@@ -109,3 +110,18 @@ def test_status_shows_what_is_not_finished_and_by_which_release(tmp_path: Path, 
     said = bench.run(status, verb="status")
     assert said["last_operation"].endswith("UTC by release 0.3.0: not finished, 0 of 2 stages done")
     assert said["unfinished_operation"].endswith("resume it with: ./install upgrade --inventory bench")
+
+
+def test_a_resumed_operation_gets_the_variables_it_began_with_and_no_other_order(tmp_path: Path, sockets: Path) -> None:
+    bench = Bench(tmp_path, sockets, MOVE)
+    path = MOVE.stages[1].path(bench.root)
+    path.write_text(path.read_text().replace("echo second", "echo {{ began }}"))
+    told = replace(work("move"), variables=lambda operation: {"began": f"{operation.started:%H:%M:%S.%f}"}, at_once=1)
+    obstacle = Path(f"{bench.log}.break-second")
+    obstacle.touch()
+    with pytest.raises(PlaybookError):
+        bench.run(lambda context: carry_out(context, told), verb="move")
+    first, before = bench.ran()
+    obstacle.unlink()
+    bench.run(lambda context: carry_out(context, told), verb="move")
+    assert (first, before, *bench.ran()) == ("first", before, before)

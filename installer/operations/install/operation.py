@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from installer.operations.bundle_change import require_same_bundle
-from installer.operations.checks import operation as checks
-from installer.operations.staged import Material, StagedOperation, carry_out
-from installer.operations.verified_bundle import verify_bundle
-from installer.playbooks.results import DONE, FAILED
+from installer.operations import whole_site
+from installer.operations.staged import StagedOperation, carry_out
 from installer.stages import kinds
 from installer.stages.install import INSTALL
-from installer.stages.journal import Input
 
 if TYPE_CHECKING:
     from installer.operations.context import OperationContext
-    from installer.operations.summary import Summary
 
 
 def install(context: OperationContext) -> None:
@@ -30,59 +25,9 @@ def install(context: OperationContext) -> None:
             kind=kinds.INSTALL,
             graph=INSTALL,
             title="Installing",
-            prepare=lambda: bundle_material(context),
-            check=lambda summary: preflight(context, summary),
-            verify=lambda summary: verify_site(context, summary),
-            conclude=lambda summary: _conclude(context, summary),
+            prepare=lambda: whole_site.bundle_material(context),
+            check=lambda summary: whole_site.preflight(context, summary),
+            verify=lambda summary: whole_site.verify_site(context, summary),
+            conclude=lambda summary: whole_site.conclude(context, summary, "is installed and verified"),
         ),
     )
-
-
-def bundle_material(context: OperationContext) -> Material:
-    """The bundle to install from, verified.
-
-    Raises:
-        BundleError: If it is not what its publisher signed, or another checkout's.
-    """
-    context.terminal.step(f"Checking the bundle {context.bundle}")
-    manifest = verify_bundle(context)
-    return Material(
-        inputs={"bundle": Input(digest=manifest.identity, about=str(context.bundle))}, bundle=manifest.describe()
-    )
-
-
-def preflight(context: OperationContext, summary: Summary) -> None:
-    """Go on only with hosts that are fit.
-
-    Raises:
-        PreflightError: If one is not.
-        ConfigurationError: If the bundle would upgrade or downgrade the site.
-    """
-    context.terminal.step(f"Preflight of {context.site.name}")
-    report = checks.preflight(context)
-    summary.add_step("preflight", DONE if report.ok else FAILED, report.seconds)
-    checks.require(context, report, kind="preflight")
-    require_same_bundle(context, report, summary)
-
-
-def verify_site(context: OperationContext, summary: Summary) -> None:
-    """Ask the site from the user's side, and keep the evidence.
-
-    Raises:
-        VerificationError: If it does not do what it must.
-    """
-    context.terminal.step(f"Verifying {context.site.name} from the user's side")
-    report = checks.verify(context)
-    summary.add_step("verify", DONE if report.ok else FAILED, report.seconds)
-    summary.more["verification"] = {"ok": report.ok, **report.counts()}
-    summary.more["evidence"] = str(checks.require(context, report, kind="evidence"))
-
-
-def _conclude(context: OperationContext, summary: Summary) -> None:
-    site, terminal = context.site, context.terminal
-    terminal.result(
-        f"{site.name} is installed and verified: changed={summary.changed} on {len(site.hosts)} host(s)"
-        f" in {summary.seconds:.0f} s"
-    )
-    terminal.result(f"evidence: {summary.more['evidence']}")
-    terminal.result(f"users open: https://{site.public_name}/ (address {site.virtual_ip})")
