@@ -55,6 +55,10 @@ class StagedOperation:
         check: Refuses when the site is not fit for it; before the first stage, also of a resumed operation.
         verify: Refuses when the site is not what it should be; behind the last stage.
         conclude: Tells a person the result when everything went well.
+        stands_on: The graph that brought the site to what this one works on, when that is not its own: on record are
+            then the files of its stages, so that the next operation finds them unchanged.
+        begin: Makes what the operation brings to the site, just before it is on record, and returns the inputs that are
+            others by that. A resumed one has made it before.
         variables: Further variables for the playbooks, none of them secret, out of the operation as it is on record: a
             resumed one gets the same as when it was begun.
         at_once: Most stages at the same time, when the kind has a reason of its own; the operator's word goes first.
@@ -67,6 +71,8 @@ class StagedOperation:
     check: Callable[[Summary], None]
     verify: Callable[[Summary], None]
     conclude: Callable[[Summary], None]
+    stands_on: Graph | None = None
+    begin: Callable[[], Mapping[str, Input]] = dict
     variables: Callable[[Operation], Mapping[str, Any]] = lambda _operation: {}
     at_once: int | None = None
 
@@ -96,7 +102,7 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     work.graph.check(root)
     end_orphans(context.state / "runs", say=terminal.say)
     material = work.prepare()
-    inputs = {**_site_inputs(context), **material.inputs, **stage_inputs(work.graph, root)}
+    inputs = {**_site_inputs(context), **material.inputs, **stage_inputs(work.stands_on or work.graph, root)}
     journal = Journal.of(context.state)
     request = context.request
     wanted = Wanted(
@@ -116,6 +122,7 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     if decision.abandon is not None:
         journal.abandon(decision.abandon)
     if decision.resume is None:
+        inputs = {**inputs, **work.begin()}
         circumstances = Circumstances(
             command=request.command,
             site=context.site.resolved(),

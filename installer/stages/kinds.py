@@ -48,8 +48,9 @@ class Kind:
 
 INSTALL: Final = Kind(name="install")
 CERTIFICATE_ROTATION: Final = Kind(name="certificate-rotation", changes=frozenset())
+SECRET_ROTATION: Final = Kind(name="secret-rotation", changes=frozenset({"secrets"}))
 # A new kind of operation is named here; its rules follow.
-KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (INSTALL, CERTIFICATE_ROTATION)}
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (INSTALL, CERTIFICATE_ROTATION, SECRET_ROTATION)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
