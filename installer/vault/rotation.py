@@ -42,7 +42,8 @@ def choose(known: Mapping[str, SecretSpec], secrets: Mapping[str, str]) -> Choic
         known: Every secret the installer makes, by name.
         secrets: The vault's values, named without their prefix; previous ones do not count.
     """
-    rotated, left = list[SecretSpec](), dict[str, str]()
+    rotated: list[SecretSpec] = []
+    left: dict[str, str] = {}
     for name, value in sorted(secrets.items()):
         spec = known.get(name)
         if name.startswith(PREVIOUS):
