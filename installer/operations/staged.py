@@ -57,6 +57,8 @@ class StagedOperation:
         conclude: Tells a person the result when everything went well.
         stands_on: The graph that brought the site to what this one works on, when that is not its own: on record are
             then the files of its stages, so that the next operation finds them unchanged.
+        resumes_unverified: When only the verification fails, the same command verifies again, and nothing else may run
+            before; otherwise all stages are gone through again, by whatever is run next.
         begin: Makes what the operation brings to the site, just before it is on record, and returns the inputs that are
             others by that. A resumed one has made it before.
         variables: Further variables for the playbooks, none of them secret, out of the operation as it is on record: a
@@ -72,6 +74,7 @@ class StagedOperation:
     verify: Callable[[Summary], None]
     conclude: Callable[[Summary], None]
     stands_on: Graph | None = None
+    resumes_unverified: bool = False
     begin: Callable[[], Mapping[str, Input]] = dict
     variables: Callable[[Operation], Mapping[str, Any]] = lambda _operation: {}
     at_once: int | None = None
@@ -146,7 +149,7 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     try:
         work.verify(summary)
     except BaseException:
-        _end(journal, operation, VERIFICATION_FAILED, summary)
+        _end(journal, operation, FAILED if work.resumes_unverified else VERIFICATION_FAILED, summary)
         raise
     summary.result = DONE
     _end(journal, operation, DONE, summary)

@@ -11,10 +11,11 @@ import yaml
 
 from installer.controller import files
 from installer.documents import DocumentError
-from installer.errors import ConfigurationError, PlaybookError
+from installer.errors import ConfigurationError, PlaybookError, VerificationError
 from installer.manifests import SecretSpec, load_manifests
 from installer.operations.context import OperationContext
 from installer.operations.staged import Material, carry_out
+from installer.operations.summary import Summary
 from installer.pki import change_passphrase, ensure_authority, open_authority
 from installer.pki.authority import KEY_FILE, AuthorityError
 from installer.stages import kinds
@@ -216,3 +217,26 @@ def test_what_begins_is_on_record_with_what_it_brings_and_is_not_begun_again(tmp
     assert last is not None
     assert last.inputs["target"].digest == "t2"
     assert {name for name in last.inputs if name.startswith("stage ")} == {"stage first", "stage second"}
+
+
+def test_only_the_verification_of_a_rotation_is_repeated_and_nothing_else_runs_before(
+    tmp_path: Path, sockets: Path
+) -> None:
+    bench = Bench(tmp_path, sockets, MOVE)
+    bench.lay_down(TIDY)
+    failing = [True]
+
+    def verify(_summary: Summary) -> None:
+        if failing[0]:
+            raise VerificationError("it does not answer", hint="look there")
+
+    rotating = replace(work("move"), verify=verify, resumes_unverified=True)
+    with pytest.raises(VerificationError):
+        bench.run(lambda context: carry_out(context, rotating), verb="move")
+    assert bench.ran() == ["first", "second"]
+    with pytest.raises(ConfigurationError, match="tidy has to wait for it"):
+        bench.run(lambda context: carry_out(context, work("tidy")), verb="tidy")
+    failing[0] = False
+    bench.run(lambda context: carry_out(context, rotating), verb="move")
+    assert bench.ran() == []
+    assert bench.journal.unfinished() is None

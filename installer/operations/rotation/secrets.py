@@ -36,6 +36,7 @@ def rotate_secrets(context: OperationContext) -> None:
             kind=kinds.SECRET_ROTATION,
             graph=SECRET_ROTATION,
             stands_on=INSTALL,
+            resumes_unverified=True,
             title="Rotating secrets of",
             prepare=lambda: whole_site.bundle_material(context),
             check=rotation.check,
@@ -63,8 +64,9 @@ class _Rotation:
         for name, reason in left.items():
             context.terminal.say(f"{name} stays as it is: {reason}")
         whole_site.preflight(context, summary, rotates_secrets=True)
-        verified = Journal.of(context.state).verified(kinds.SECRET_ROTATION.name)
-        if is_pending(context.secrets) or verified is None:
+        journal = Journal.of(context.state)
+        verified = journal.verified(kinds.SECRET_ROTATION.name)
+        if verified is None or journal.unfinished() is not None or is_pending(context.secrets):
             return
         if verified.inputs.get("secrets") != secrets_input(context.secrets):
             raise ConfigurationError(
