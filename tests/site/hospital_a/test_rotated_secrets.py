@@ -32,7 +32,7 @@ def _rest(operator: Operator, method: str, path: str, login: str, body: object =
     words = [sys.executable, str(ROOT / "tests" / "site" / "rest.py"), "10.20.0.10", "workflow.hospital-a.internal"]
     words.append(str(operator.state / "pki" / "ca.crt"))
     question = {"login": login, "method": method, "path": f"/engine-rest{path}", "body": body}
-    argv = operator.argv("rehearse", "run", "--inventory", operator.site, "--", *words)
+    argv = operator.argv("rehearse", "run", "--inventory", operator.inventory, "--", *words)
     ended = subprocess.run(
         argv, cwd=ROOT, input=json.dumps(question), capture_output=True, text=True, timeout=60, check=False
     )
@@ -91,7 +91,7 @@ def _user(operator: Operator, login: str) -> Iterator[dict[str, Any]]:
     """One who asks every 100 ms through the virtual address as long as the block runs; then what became of it."""
     words = [sys.executable, str(ROOT / "tests" / "site" / "load.py"), "10.20.0.10", "workflow.hospital-a.internal"]
     words += [str(operator.state / "pki" / "ca.crt"), "/engine-rest/process-definition/count"]
-    argv = operator.argv("rehearse", "run", "--inventory", operator.site, "--", *words)
+    argv = operator.argv("rehearse", "run", "--inventory", operator.inventory, "--", *words)
     account: dict[str, Any] = {}
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -103,7 +103,7 @@ def _user(operator: Operator, login: str) -> Iterator[dict[str, Any]]:
 
 
 def _rotate(operator: Operator) -> list[str]:
-    return operator.argv("rotate", "secrets", "--inventory", operator.site, "--rehearse", "--output", "json")
+    return operator.argv("rotate", "secrets", "--inventory", operator.inventory, "--rehearse", "--output", "json")
 
 
 def _primary(operator: Operator) -> str:
