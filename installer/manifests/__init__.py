@@ -28,14 +28,30 @@ AuthorityName = Literal["site", "database"]
 SITE_AUTHORITY: Final = "site"
 Protocol = Literal["tcp", "udp", "vrrp"]
 StartTls = Literal["postgresql"]
+# How `rotate secrets` brings a new value to a running site:
+# - both: the servers take the old one and the new one until the last stage;
+# - switched: its stage changes it on the server, where connections that are open stay open;
+# - paused: it is changed while those who log in with it stand still for a moment;
+# - agreed: no login but something several programs must have alike; all of them take it at the same moment;
+# - kept: it is not rotated, for the reason that is given.
+Rotation = Literal["both", "switched", "paused", "agreed", "kept"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretSpec:
-    """A secret the site gets once, kept in its vault as `vault_<name>`."""
+    """A secret the site gets once, kept in its vault as `vault_<name>`.
+
+    Attributes:
+        name: Its name, without the `vault_` in front.
+        length: How many letters and digits it has.
+        rotation: How it is made anew on a running site.
+        reason: Why it is not.
+    """
 
     name: str
     length: int
+    rotation: Rotation
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +199,10 @@ def _manifest(role: str, document: Document) -> RoleManifest:
         group=said["group"],
         packages=tuple(said.get("packages", ())),
         early_files=said.get("early_files", {}),
-        secrets={name: SecretSpec(name=name, length=spec["length"]) for name, spec in said.get("secrets", {}).items()},
+        secrets={
+            name: SecretSpec(name=name, length=spec["length"], rotation=spec["rotation"], reason=spec.get("reason", ""))
+            for name, spec in said.get("secrets", {}).items()
+        },
         certificates={
             service: CertificateSpec(
                 service=service,
@@ -219,7 +238,7 @@ def _port(said: dict[str, Any]) -> PortSpec:
 
 
 def _contradictions(manifests: Mapping[str, RoleManifest]) -> list[Problem]:
-    """Two roles that claim one certificate, or one secret with two lengths."""
+    """Two roles that claim one certificate, or one secret with two lengths or rotations."""
     problems = []
     certificates: dict[str, RoleManifest] = {}
     secrets: dict[str, tuple[SecretSpec, RoleManifest]] = {}
@@ -232,6 +251,9 @@ def _contradictions(manifests: Mapping[str, RoleManifest]) -> list[Problem]:
         for name, spec in manifest.secrets.items():
             first, owner = secrets.setdefault(name, (spec, manifest))
             if first != spec:
-                what = f"secrets.{name} has length {spec.length}, in role {owner.role} {first.length}"
-                problems.append(Problem(str(manifest.path), what, "agree on one length"))
+                what = (
+                    f"secrets.{name} has length {spec.length} and rotation {spec.rotation},"
+                    f" in role {owner.role} {first.length} and {first.rotation}"
+                )
+                problems.append(Problem(str(manifest.path), what, "agree on one of each"))
     return problems

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from installer.documents.schema import refusal, validate
-from installer.manifests import AuthorityName, ExtraName, Protocol, StartTls, Usage
+from installer.manifests import AuthorityName, ExtraName, Protocol, Rotation, StartTls, Usage
 
 if TYPE_CHECKING:
     from installer.documents import Document
@@ -25,6 +25,14 @@ class _Strict(BaseModel):
 
 class _Secret(_Strict):
     length: int = Field(ge=8, le=256)
+    rotation: Rotation
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> _Secret:
+        if self.rotation == "kept" and not self.reason:
+            raise refusal("is not rotated and has no reason", "say why in reason:")
+        return self
 
 
 class _Certificate(_Strict):

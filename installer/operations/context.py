@@ -88,12 +88,14 @@ class OperationContext(SiteContext):
 
     Attributes:
         secrets: The vault's values, named without their prefix.
+        vault_password: The vault's password.
         authority: Folder of the site's certificate authority.
         carried: For each role the packages it asks for and needs, with the bundle's versions; empty without a bundle.
         runner: Runs playbooks on the site's hosts.
     """
 
     secrets: Mapping[str, str] = field(repr=False)
+    vault_password: str = field(repr=False)
     authority: Path
     carried: Mapping[str, Mapping[str, str]]
     runner: Runner
@@ -229,7 +231,14 @@ def opened_further(seen: SiteContext, use: SecretsUse) -> Iterator[OperationCont
         )
         known = {each.name: getattr(seen, each.name) for each in fields(SiteContext)}
         known["become_password"] = lambda: become
-        yield OperationContext(**known, secrets=kept.secrets, authority=kept.authority, carried=carried, runner=runner)
+        yield OperationContext(
+            **known,
+            secrets=kept.secrets,
+            vault_password=kept.password,
+            authority=kept.authority,
+            carried=carried,
+            runner=runner,
+        )
 
 
 def _read_bundle(

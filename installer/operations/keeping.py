@@ -13,9 +13,10 @@ from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Final
 
 from installer.errors import VerificationError
-from installer.pki import CERTIFICATE_FILE, ensure_authority
+from installer.pki import CERTIFICATE_FILE, change_passphrase, ensure_authority
 from installer.stages.journal import Journal
 from installer.vault import (
+    PREVIOUS,
     VAULT_PREFIX,
     VaultError,
     become_password,
@@ -115,13 +116,10 @@ class Keeper:
             yield self._made(self.vault, self.password(), self.state / AUTHORITY_FOLDER)
         elif use == "read":
             self._require_installed()
-            password = self.password()
-            yield Kept(
-                vault=self.vault,
-                password=password,
-                secrets=self.read(password),
-                authority=self.state / AUTHORITY_FOLDER,
-            )
+            password, authority = self.password(), self.state / AUTHORITY_FOLDER
+            secrets = self.read(password)
+            _end_change_of_passphrase(authority, secrets)
+            yield Kept(vault=self.vault, password=password, secrets=secrets, authority=authority)
         else:
             with tempfile.TemporaryDirectory(prefix="sitewright-plan-") as folder:
                 yield self._tried(Path(folder))
@@ -160,6 +158,7 @@ class Keeper:
             self.terminal.say(f"wrote new secrets to {vault}")
         secrets = _values(vault, password)
         self._require(asked, secrets)
+        _end_change_of_passphrase(authority, secrets)
         ensure_authority(authority, secrets["ca_passphrase"], name=self.site.name)
         return Kept(vault=vault, password=password, secrets=secrets, authority=authority)
 
@@ -199,6 +198,12 @@ class Keeper:
             f"{self.site.name} was never installed from this controller; {self.request.verb} wants a site that was",
             hint=f"install it with: {self.request.install_command} (or run this where it was installed from)",
         )
+
+
+def _end_change_of_passphrase(authority: Path, secrets: Mapping[str, str]) -> None:
+    """A rotation that was killed between writing the vault and the authorities' keys left them different."""
+    if previous := secrets.get(f"{PREVIOUS}ca_passphrase"):
+        change_passphrase(authority, previous, secrets["ca_passphrase"])
 
 
 def _values(vault: Path, password: str) -> dict[str, str]:

@@ -79,6 +79,11 @@ class Request:
         """The command line that installs the same site, on the same hosts."""
         return shlex.join(("./install", "--inventory", self.inventory, *(["--rehearse"] if self.rehearse else [])))
 
+    @property
+    def rotate_secrets_command(self) -> str:
+        """The command line that rotates the same site's secrets."""
+        return self.install_command.replace("./install", "./install rotate secrets", 1)
+
     def inventory_folder(self, paths: Paths) -> Path:
         """The inventory's folder."""
         given = Path(self.inventory)

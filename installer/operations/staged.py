@@ -56,6 +56,12 @@ class StagedOperation:
         verify: Refuses when the site is not what it should be; behind the last stage.
         seal: What is done once more when something was changed and is verified; it refuses nothing.
         conclude: Tells a person the result when everything went well.
+        stands_on: The graph that brought the site to what this one works on, when that is not its own: on record are
+            then the files of its stages, so that the next operation finds them unchanged.
+        resumes_unverified: When only the verification fails, the same command verifies again, and nothing else may run
+            before; otherwise all stages are gone through again, by whatever is run next.
+        begin: Makes what the operation brings to the site, just before it is on record, and returns the inputs that are
+            others by that. A resumed one has made it before.
         variables: Further variables for the playbooks, none of them secret, out of the operation as it is on record: a
             resumed one gets the same as when it was begun.
         at_once: Most stages at the same time, when the kind has a reason of its own; the operator's word goes first.
@@ -68,9 +74,12 @@ class StagedOperation:
     check: Callable[[Summary], None]
     verify: Callable[[Summary], None]
     conclude: Callable[[Summary], None]
+    seal: Callable[[Summary], None] = lambda _summary: None
+    stands_on: Graph | None = None
+    resumes_unverified: bool = False
+    begin: Callable[[], Mapping[str, Input]] = dict
     variables: Callable[[Operation], Mapping[str, Any]] = lambda _operation: {}
     at_once: int | None = None
-    seal: Callable[[Summary], None] = lambda _summary: None
 
 
 def carry_out(context: OperationContext, work: StagedOperation) -> None:
@@ -98,7 +107,7 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     work.graph.check(root)
     end_orphans(context.state / "runs", say=terminal.say)
     material = work.prepare()
-    inputs = {**_site_inputs(context), **material.inputs, **stage_inputs(work.graph, root)}
+    inputs = {**_site_inputs(context), **material.inputs, **stage_inputs(work.stands_on or work.graph, root)}
     journal = Journal.of(context.state)
     request = context.request
     wanted = Wanted(
@@ -118,6 +127,7 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     if decision.abandon is not None:
         journal.abandon(decision.abandon)
     if decision.resume is None:
+        inputs = {**inputs, **work.begin()}
         circumstances = Circumstances(
             command=request.command,
             site=context.site.resolved(),
@@ -141,7 +151,7 @@ def _carry_out(context: OperationContext, work: StagedOperation, summary: Summar
     try:
         work.verify(summary)
     except BaseException:
-        _end(journal, operation, VERIFICATION_FAILED, summary)
+        _end(journal, operation, FAILED if work.resumes_unverified else VERIFICATION_FAILED, summary)
         raise
     # One that was interrupted may have changed things before.
     if summary.changed or decision.resume is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from installer.errors import ConfigurationError
 from installer.operations.bundle_change import require_same_bundle
 from installer.operations.checks import operation as checks
 from installer.operations.staged import Material
 from installer.operations.verified_bundle import verify_bundle
 from installer.playbooks.results import DONE, FAILED
 from installer.stages.journal import Input
+from installer.vault import is_pending
 
 if TYPE_CHECKING:
     from installer.operations.context import OperationContext
@@ -29,13 +31,23 @@ def bundle_material(context: OperationContext) -> Material:
     )
 
 
-def preflight(context: OperationContext, summary: Summary) -> None:
+def preflight(context: OperationContext, summary: Summary, *, rotates_secrets: bool = False) -> None:
     """Go on only with hosts that are fit.
+
+    Args:
+        context: The opened site.
+        summary: What was done.
+        rotates_secrets: It is a rotation of secrets, which may find one that was begun.
 
     Raises:
         PreflightError: If one is not.
-        ConfigurationError: If the bundle would upgrade or downgrade the site.
+        ConfigurationError: If the bundle would upgrade or downgrade the site, or a rotation of secrets was begun.
     """
+    if is_pending(context.secrets) and not rotates_secrets:
+        raise ConfigurationError(
+            f"a rotation of {context.site.name}'s secrets was begun and is not finished",
+            hint=f"finish it with: {context.request.rotate_secrets_command}",
+        )
     context.terminal.step(f"Preflight of {context.site.name}")
     report = checks.preflight(context)
     summary.add_step("preflight", DONE if report.ok else FAILED, report.seconds)

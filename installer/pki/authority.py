@@ -175,6 +175,29 @@ def open_authority(directory: Path, passphrase: str, *, now: datetime | None = N
     return Authority(certificate=certificate, key=key)
 
 
+def change_passphrase(directory: Path, previous: str, passphrase: str) -> bool:
+    """Encrypt the keys of all authorities of a site with another passphrase; whether one had to be.
+
+    Args:
+        directory: Folder of the site's own authority, with those of the others below it.
+        previous: What keys may still be encrypted with.
+        passphrase: What they are to be encrypted with.
+
+    Raises:
+        AuthorityError: If a key opens with neither.
+    """
+    changed = False
+    for path in sorted(directory.rglob(KEY_FILE)):
+        try:
+            _open_key(path, passphrase)
+        except AuthorityError:
+            encryption = BestAvailableEncryption(passphrase.encode())
+            key = _open_key(path, previous).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+            write_atomically(path, key, mode=0o600)
+            changed = True
+    return changed
+
+
 def _open_key(path: Path, passphrase: str) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), passphrase.encode())

@@ -22,6 +22,7 @@ import yaml
 from installer.stages.graph import plays
 from installer.stages.imports import imported_files
 from installer.stages.journal import Input
+from installer.vault import PREVIOUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,6 +62,7 @@ def shared_files(root: Path) -> list[Path]:
             root / "requirements.txt",
             root / _WRITES_INVENTORY,
             *_files(root / "playbooks" / "group_vars"),
+            *root.glob("playbooks/rotate-*.yml"),
             *plugins,
             *imported_files(python, root),
             *root.glob("roles/*/meta/sitewright.yml"),
@@ -69,8 +71,12 @@ def shared_files(root: Path) -> list[Path]:
 
 
 def secrets_input(secrets: Mapping[str, str]) -> Input:
-    """An input for the vault's values; from what is kept nobody can try out passwords, because a secret is its key."""
-    key, text = secrets["ca_passphrase"].encode(), json.dumps(dict(secrets), sort_keys=True).encode()
+    """An input for the vault's values; from what is kept nobody can try out passwords, because a secret is its key.
+
+    The previous ones of a rotation do not count: they are gone when it ends.
+    """
+    current = {name: value for name, value in secrets.items() if not name.startswith(PREVIOUS)}
+    key, text = current["ca_passphrase"].encode(), json.dumps(current, sort_keys=True).encode()
     return Input(digest=short(hmac.new(key, text, "sha256").hexdigest()), about="the vault")
 
 

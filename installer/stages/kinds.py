@@ -51,10 +51,11 @@ class Kind:
 
 
 CERTIFICATE_ROTATION: Final = Kind(name="certificate-rotation", changes=frozenset())
+SECRET_ROTATION: Final = Kind(name="secret-rotation", changes=frozenset({"secrets"}))
 # Half of the certificates new is as good as all of them, or none.
 INSTALL: Final = Kind(name="install", overrules=frozenset({CERTIFICATE_ROTATION.name}))
 # A new kind of operation is named here; its rules follow.
-KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (INSTALL, CERTIFICATE_ROTATION)}
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (INSTALL, CERTIFICATE_ROTATION, SECRET_ROTATION)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,20 +3,27 @@
 from installer.vault.catalog import VAULT_PREFIX, catalog, entered, made_up, redactions
 from installer.vault.client import vault_client
 from installer.vault.password import become_password, rehearsal_password, resolve_password
+from installer.vault.rotation import PREVIOUS, Choice, choose, forget, is_pending, renew
 from installer.vault.vault import VaultError, become_variables, ensure_vault, read_vault
 
 __all__ = [
+    "PREVIOUS",
     "VAULT_PREFIX",
+    "Choice",
     "VaultError",
     "become_password",
     "become_variables",
     "catalog",
+    "choose",
     "ensure_vault",
     "entered",
     "made_up",
+    "forget",
+    "is_pending",
     "read_vault",
     "redactions",
     "rehearsal_password",
+    "renew",
     "resolve_password",
     "vault_client",
 ]

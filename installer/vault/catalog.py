@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 VAULT_PREFIX: Final = "vault_"
 # Letters and digits alone need no quoting in any configuration file, URL or shell.
 _ALPHABET: Final = string.ascii_letters + string.digits
-_CA_PASSPHRASE: Final = SecretSpec(name="ca_passphrase", length=40)
+_CA_PASSPHRASE: Final = SecretSpec(name="ca_passphrase", length=40, rotation="agreed")
 _MADE_UP_LENGTH: Final = 32
 # A shorter text would black out ordinary words.
 _SHORTEST_REDACTION: Final = 6
@@ -47,12 +47,18 @@ def entered(manifests: Mapping[str, RoleManifest], settings: Mapping[str, object
 
 def made_up(names: Iterable[str]) -> dict[str, SecretSpec]:
     """What stands for such secrets where the system they are of is not there, as in a rehearsal."""
-    return {name: SecretSpec(name=name, length=_MADE_UP_LENGTH) for name in names}
+    reason = "the operator enters it"
+    return {name: SecretSpec(name=name, length=_MADE_UP_LENGTH, rotation="kept", reason=reason) for name in names}
 
 
 def generate(spec: SecretSpec) -> str:
     """A fresh value from the operating system's random source."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(spec.length))
+
+
+def is_generated(spec: SecretSpec, value: str) -> bool:
+    """Whether a value has the form of those made here; else an operator wrote it."""
+    return len(value) == spec.length and set(value) <= set(_ALPHABET)
 
 
 def redactions(values: Iterable[str]) -> frozenset[str]:

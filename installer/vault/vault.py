@@ -59,15 +59,24 @@ def ensure_vault(path: Path, password: str, wanted: Mapping[str, SecretSpec]) ->
         if f"{VAULT_PREFIX}{name}" not in current
     }
     if missing:
-        text = yaml.safe_dump({**current, **missing}, explicit_start=True, sort_keys=True, allow_unicode=True)
-        try:
-            write_atomically(path, encrypt(text.encode(), password), mode=_PRIVATE)
-        except OSError as error:
-            hint = "make the folder writable for the user that runs ./install"
-            raise VaultError(f"{path}: cannot be written: {error.strerror}", hint=hint) from error
+        write_vault(path, password, {**current, **missing})
     elif path.stat().st_mode & 0o077:
         path.chmod(_PRIVATE)
     return bool(missing)
+
+
+def write_vault(path: Path, password: str, content: Mapping[str, Any]) -> None:
+    """Write a vault's whole content at once: an interruption leaves the old one or the new one.
+
+    Raises:
+        VaultError: If it cannot be written.
+    """
+    text = yaml.safe_dump(dict(content), explicit_start=True, sort_keys=True, allow_unicode=True)
+    try:
+        write_atomically(path, encrypt(text.encode(), password), mode=_PRIVATE)
+    except OSError as error:
+        hint = "make the folder writable for the user that runs ./install"
+        raise VaultError(f"{path}: cannot be written: {error.strerror}", hint=hint) from error
 
 
 def read_vault(path: Path, password: str) -> dict[str, Any]:

@@ -17,5 +17,9 @@ options:
   key_file: {description: Key of the client certificate., type: path, required: true}
   username: {description: Administrator., type: str, required: true}
   password: {description: Password of the administrator., type: str, required: true}
+  previous_password:
+    description: Password that a node may still know instead while passwords are rotated.
+    type: str
+    default: ""
   timeout_seconds: {description: "How long the group may take, in seconds.", type: int, default: 120}
 """

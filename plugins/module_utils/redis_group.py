@@ -9,7 +9,11 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
 
-from ansible_collections.sitewright.platform.plugins.module_utils.resp import Connection, RefusedError
+from ansible_collections.sitewright.platform.plugins.module_utils.resp import (
+    Connection,
+    RefusedError,
+    WrongPasswordError,
+)
 from ansible_collections.sitewright.platform.plugins.module_utils.tls import context
 
 PAUSE_SECONDS = 0.3
@@ -25,6 +29,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "key_file": {"type": "path", "required": True, "no_log": False},
     "username": {"type": "str", "required": True},
     "password": {"type": "str", "required": True, "no_log": True},
+    "previous_password": {"type": "str", "default": "", "no_log": True},
     "timeout_seconds": {"type": "int", "default": 120},
 }
 
@@ -51,7 +56,9 @@ class Group:
         self.parameters = parameters
         self.nodes: list[str] = parameters["nodes"]
         self.name: str = parameters["master_name"]
-        self.login = (parameters["username"], parameters["password"])
+        passwords = (parameters["password"], parameters["previous_password"])
+        # While passwords are rotated a node may know only the previous one yet.
+        self.logins = [(parameters["username"], password) for password in passwords if password]
         self.deadline: float = time.monotonic() + parameters["timeout_seconds"]
 
     def connect(self, address: str, port: int) -> closing[Connection]:
@@ -65,7 +72,10 @@ class Group:
             tls = context(*files)
         except OSError as error:
             raise RefusedError(f"{address}:{port}: {error}") from error
-        return closing(Connection(address, port, tls=tls, login=self.login))
+        for login in self.logins[:-1]:
+            with suppress(WrongPasswordError):
+                return closing(Connection(address, port, tls=tls, login=login))
+        return closing(Connection(address, port, tls=tls, login=self.logins[-1]))
 
     def server(self, address: str) -> closing[Connection]:
         """Connect to Redis on a node."""

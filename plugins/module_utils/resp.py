@@ -13,6 +13,10 @@ class RefusedError(Exception):
     """A node answered with an error, or not at all."""
 
 
+class WrongPasswordError(RefusedError):
+    """A node does not know the user or the password."""
+
+
 class Connection:
     """One authenticated connection."""
 
@@ -20,7 +24,8 @@ class Connection:
         """Connect and log in.
 
         Raises:
-            RefusedError: If the node does not answer or refuses the login.
+            WrongPasswordError: If the node refuses the login.
+            RefusedError: If it does not answer.
         """
         self.name = f"{address}:{port}"
         try:
@@ -65,7 +70,8 @@ class Connection:
             raise RefusedError(f"{self.name}: the connection was closed")
         kind, rest = line[0], line[1:]
         if kind == "-":
-            raise RefusedError(f"{self.name}: {rest}")
+            wrong = rest.startswith("WRONGPASS")
+            raise (WrongPasswordError if wrong else RefusedError)(f"{self.name}: {rest}")
         if kind == ":":
             return int(rest)
         if kind == "$":

@@ -11,6 +11,7 @@ description:
     connection. Users, groups and memberships that are not named stay as they are; a named group is
     granted exactly what is said, everything else is taken from it.
   - A password is compared by asking the engine whether it is right, so a changed one shows as a change.
+  - The administrator's own password is changed, too, when the engine still knows O(admin_previous_password).
   - In check mode the engine is only asked. An engine that does not answer yet counts as one without users.
 options:
   url:
@@ -29,6 +30,15 @@ options:
     description: The administrator's password.
     type: str
     required: true
+  admin_previous_password:
+    description: What the engine may still know as the administrator's password; it is changed then.
+    type: str
+    default: ""
+  keep_passwords:
+    description: Logins of users whose passwords stay as they are, if there are such users.
+    type: list
+    elements: str
+    default: []
   groups:
     description: Groups and their grants.
     type: list
@@ -130,19 +140,29 @@ class RequestError(Exception):
     """The engine refused, or did not answer."""
 
 
+class PasswordRefusedError(RequestError):
+    """The engine knows the administrator by another password."""
+
+
 class Engine:
     """The REST API of one engine over one verified connection."""
 
     def __init__(self, parameters: dict[str, Any]) -> None:
         """Prepare the connection; it is opened by the first request."""
-        login = (parameters["admin_user"], parameters["admin_password"])
+        self.parameters = parameters
+        self.admin_user = parameters["admin_user"]
+        self.log_in(parameters["admin_password"])
+
+    def log_in(self, password: str) -> None:
+        """Use this password of the administrator from now on."""
+        given = self.parameters
+        login = (self.admin_user, password)
         try:
-            tls = context(parameters["ca_path"])
-            self.client = Client.of(parameters["url"], tls, login=login, timeout_seconds=parameters["timeout_seconds"])
+            tls = context(given["ca_path"])
+            self.client = Client.of(given["url"], tls, login=login, timeout_seconds=given["timeout_seconds"])
         except ValueError as error:
             raise RequestError(str(error)) from error
-        self.admin_user = parameters["admin_user"]
-        self.admin_password = parameters["admin_password"]
+        self.admin_password = password
 
     def request(self, method: str, path: str, body: object = None) -> Any:
         """Make one request and return the parsed answer, None for an empty one."""
@@ -151,7 +171,7 @@ class Engine:
         except (NoAnswerError, UntrustedError) as error:
             raise RequestError(f"no answer to {method} {path}: {error}") from error
         if answer.status == HTTP_UNAUTHORIZED:
-            raise RequestError(
+            raise PasswordRefusedError(
                 f"the engine does not accept the password of {self.admin_user}. It was changed on one side only: "
                 "give the engine the password of the vault (web application Admin, Users), or the vault the engine's"
             )
@@ -178,6 +198,22 @@ class Identity:
         self.changes.append(what)
         if not self.check_mode:
             self.engine.request(method, path, body)
+
+    def ensure_administrator(self, previous: str) -> None:
+        """Log in, and change the administrator's password when the engine still knows the previous one."""
+        wished = self.engine.admin_password
+        try:
+            self.engine.get("/version")
+        except PasswordRefusedError:
+            if not previous:
+                raise
+            self.engine.log_in(previous)
+            self.engine.get("/version")
+            login = self.engine.admin_user
+            body = {"password": wished, "authenticatedUserPassword": previous}
+            self.change(f"set the password of user {login}", "PUT", f"/user/{quote(login)}/credentials", body)
+            if not self.check_mode:
+                self.engine.log_in(wished)
 
     def ensure_group(self, group: dict[str, Any]) -> None:
         """Make the group and its grants."""
@@ -218,7 +254,7 @@ class Identity:
         """One grant as the engine writes it."""
         return {"permissions": permissions, "groupId": group, "resourceType": key[0], "resourceId": key[1]}
 
-    def ensure_user(self, user: dict[str, Any]) -> None:
+    def ensure_user(self, user: dict[str, Any], *, keep_password: bool) -> None:
         """Make the user, the password and the memberships."""
         login = user["id"]
         profile = {"id": login, "firstName": user["name"], "lastName": "", "email": ""}
@@ -227,7 +263,8 @@ class Identity:
             self.change(f"create user {login}", "POST", "/user/create", body)
             member_of: set[str] = set()
         else:
-            self.ensure_password(login, user["password"])
+            if not keep_password:
+                self.ensure_password(login, user["password"])
             member_of = {group["id"] for group in self.engine.get("/group", member=login)}
         for group in sorted(set(user["groups"]) - member_of):
             path = f"/group/{quote(group)}/members/{quote(login)}"
@@ -266,6 +303,8 @@ def main() -> None:
             "ca_path": {"type": "path", "required": True},
             "admin_user": {"type": "str", "required": True},
             "admin_password": {"type": "str", "required": True, "no_log": True},
+            "admin_previous_password": {"type": "str", "default": "", "no_log": True},
+            "keep_passwords": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "groups": {"type": "list", "elements": "dict", "default": [], "options": group_spec},
             "users": {"type": "list", "elements": "dict", "default": [], "options": user_spec},
             "timeout_seconds": {"type": "int", "default": 15},
@@ -277,8 +316,8 @@ def main() -> None:
     wished += [f"create user {user['id']}" for user in parameters["users"]]
     where = "users of the engine"
     try:
-        engine = Engine(parameters)
-        engine.get("/version")
+        identity = Identity(Engine(parameters), check_mode=module.check_mode)
+        identity.ensure_administrator(parameters["admin_previous_password"])
     except (RequestError, OSError) as error:
         if module.check_mode:
             words = f"the engine does not answer yet: {error}"
@@ -287,12 +326,11 @@ def main() -> None:
             )
         module.fail_json(msg=f"{parameters['url']}: {error}")
         return
-    identity = Identity(engine, check_mode=module.check_mode)
     try:
         for group in parameters["groups"]:
             identity.ensure_group(group)
         for user in parameters["users"]:
-            identity.ensure_user(user)
+            identity.ensure_user(user, keep_password=user["id"] in parameters["keep_passwords"])
     except RequestError as error:
         module.fail_json(msg=f"{parameters['url']}: {error}", changes=identity.changes)
     changes = identity.changes

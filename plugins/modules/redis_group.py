@@ -10,8 +10,8 @@ description:
   - Speaks to all nodes and Sentinels itself, over TLS 1.3 with a client certificate, so one task on one host replaces
     several calls of redis-cli on each, and no password reaches an argv.
   - Has the running processes load their user files where the users differ, which logs out only clients of users that
-    changed, and sets the quorum. Neither restarts anything. Waits until all nodes follow one master and all Sentinels
-    know each other.
+    changed; where nothing but passwords differs, they are added and taken one by one, which logs out nobody. Sets the
+    quorum. None of it restarts anything. Waits until all nodes follow one master and all Sentinels know each other.
   - Who is master belongs to Redis; this asks and never decides.
 options:
   quorum: {description: Sentinels that must agree on a dead master., type: int, required: true}
@@ -89,13 +89,43 @@ class Running:
         self.after += [f"user {name} of {connection.name}: as written" for name in names(wanted) if name in differing]
         if self.module.check_mode:
             return
-        connection.ask("ACL", "LOAD")
+        if not self.change_passwords(connection, held, wanted):
+            connection.ask("ACL", "LOAD")
         if names_that_differ(connection.ask("ACL", "LIST"), wanted):
             self.module.fail_json(
                 msg=f"{connection.name}: its users differ from the wanted ones even after ACL LOAD. Its user file is "
                 "not what the role wrote, or a rule is not in the words of `ACL LIST`.",
                 done=self.done,
             )
+
+    @staticmethod
+    def change_passwords(connection: Connection, held: list[str], wanted: list[str]) -> bool:
+        """Add and take passwords of running users, which logs out nobody; False when that is not all that differs."""
+        before, after = ({user.split()[1]: user for user in users} for users in (held, wanted))
+        if {name: without_passwords(user) for name, user in before.items()} != {
+            name: without_passwords(user) for name, user in after.items()
+        }:
+            return False
+        for name in names_that_differ(held, wanted):
+            old, new = passwords(before[name]), passwords(after[name])
+            rules = [*(each for each in new if each not in old), *(f"!{each[1:]}" for each in old if each not in new)]
+            connection.ask("ACL", "SETUSER", name, *rules)
+        return True
+
+
+def passwords(user: str) -> list[str]:
+    """The hashes of a user's passwords, as C(ACL LIST) prints them."""
+    return [word for word in user.split() if word.startswith("#")]
+
+
+def without_passwords(user: str) -> list[str]:
+    """What a user is besides its passwords."""
+    return [word for word in user.split() if not word.startswith("#")]
+
+
+def normal(user: str) -> tuple[str, ...]:
+    """A user in a form that compares equal whatever the order of its passwords."""
+    return (*without_passwords(user), *sorted(passwords(user)))
 
 
 def names(users: list[str]) -> list[str]:
@@ -105,7 +135,7 @@ def names(users: list[str]) -> list[str]:
 
 def names_that_differ(held: list[str], wanted: list[str]) -> list[str]:
     """Names of the users that are not the same in both, whatever the order."""
-    return sorted({user.split()[1] for user in set(held) ^ set(wanted)})
+    return sorted({user[1] for user in {normal(each) for each in held} ^ {normal(each) for each in wanted}})
 
 
 def main() -> None:

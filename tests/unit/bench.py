@@ -111,6 +111,7 @@ class Bench:
             manifests={},
             state=self.state,
             secrets={"ca_passphrase": "c4nary"},
+            vault_password="c4nary of the vault",
             authority=self.state / "pki",
             ssh={},
             rehearsal=None,

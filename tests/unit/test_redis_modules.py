@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plugins.module_utils.redis_group import Group
 from tests.module_runner import ModuleFailedError, run_module
-from tests.redis_group import SERVER_USERS, RunningGroup, make_certificate, running_group, user
+from tests.redis_group import PASSWORD, SERVER_USERS, RunningGroup, make_certificate, running_group, user
 
 FILES = {"server_state_file": "/nowhere/server.conf", "sentinel_state_file": "/nowhere/sentinel.conf"}
 USERS = {"quorum": 2, "server_users": SERVER_USERS, "sentinel_users": SERVER_USERS}
@@ -47,6 +50,40 @@ def test_a_new_user_is_told_in_check_mode_loaded_for_real_and_no_change_after_th
     assert run_module("redis_group", group.arguments | wished(WITH_WORKER))["changed"] is False
     group.write_users(SERVER_USERS)
     assert run_module("redis_group", group.arguments | USERS)["changed"] is True
+
+
+def test_passwords_are_added_and_taken_and_nobody_is_logged_out(group: RunningGroup) -> None:
+    new = {"password": "another", "previous_password": PASSWORD}
+    both = [with_password(each, PASSWORD, "another") for each in SERVER_USERS]
+    alone = [with_password(each, "another") for each in SERVER_USERS]
+    asked = Group({**group.arguments, "previous_password": ""})
+    with ExitStack() as open_all_the_time:
+        connections = [
+            open_all_the_time.enter_context(connect(node))
+            for connect in (asked.server, asked.sentinel)
+            for node in group.nodes
+        ]
+        before = [connection.ask("CLIENT", "ID") for connection in connections]
+        # A node knows the previous password alone, so who has the new one comes in with the previous one.
+        group.write_users(both)
+        done = run_module("redis_group", group.arguments | wished(both) | new)
+        assert len(done["done"]) == 6
+        assert run_module("redis_group", group.arguments | wished(both) | new)["changed"] is False
+        assert run_module("redis_group", group.arguments | wished(both))["changed"] is False  # the previous is good
+        group.write_users(alone)
+        assert run_module("redis_group", group.arguments | wished(alone) | new)["changed"] is True
+        assert [connection.ask("CLIENT", "ID") for connection in connections] == before
+    with pytest.raises(ModuleFailedError, match="WRONGPASS"):
+        run_module("redis_group", group.arguments | wished(alone) | {"timeout_seconds": 0})
+    group.write_users(SERVER_USERS)
+    back = {"password": PASSWORD, "previous_password": "another"}
+    assert run_module("redis_group", group.arguments | USERS | back)["changed"] is True
+
+
+def with_password(line: str, *passwords: str) -> str:
+    """A user with other passwords; one that has none stays as it is."""
+    known, hashes = line.split(), [f"#{sha256(each.encode()).hexdigest()}" for each in passwords]
+    return " ".join(word for each in known for word in (hashes if each.startswith("#") else [each]))
 
 
 def test_users_that_their_file_does_not_hold_are_an_error(group: RunningGroup) -> None:

@@ -27,7 +27,9 @@ from installer.vault.vault import encrypt
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE_VAULT = Path(sys.executable).with_name("ansible-vault")
 PASSWORD = "Straße 7"
-WANTED = {name: SecretSpec(name=name, length=24) for name in ("redis_admin_password", "ca_passphrase")}
+WANTED = {
+    name: SecretSpec(name=name, length=24, rotation="switched") for name in ("redis_admin_password", "ca_passphrase")
+}
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_nothing_is_written_when_nothing_is_missing(vault: Path) -> None:
 
 def test_a_new_name_is_added_and_the_others_are_kept(vault: Path) -> None:
     before = read_vault(vault, PASSWORD)
-    assert ensure_vault(vault, PASSWORD, {**WANTED, "new": SecretSpec(name="new", length=8)})
+    assert ensure_vault(vault, PASSWORD, {**WANTED, "new": SecretSpec(name="new", length=8, rotation="switched")})
     after = read_vault(vault, PASSWORD)
     assert len(after.pop("vault_new")) == 8
     assert after == before

@@ -37,3 +37,22 @@ def _load_certificates() -> Callable[[OperationContext], None]:
     from installer.operations.rotation.certificates import rotate_certificates
 
     return rotate_certificates
+
+
+@rotate_command.command("secrets")
+@site_options
+@strategy_option
+@click.option("--start-over", is_flag=True, help="Forget an unfinished rotation and go through all its stages again.")
+@click.pass_context
+def rotate_secrets_command(ctx: click.Context, /, **given: Unpack[Given]) -> None:
+    """Give every secret that the installer made a new value, on all hosts.
+
+    What an operator wrote into the vault stays. After an interruption the same command resumes with the same values.
+    """
+    on_site(ctx, "rotate secrets", given, _load_secrets, use="read")
+
+
+def _load_secrets() -> Callable[[OperationContext], None]:
+    from installer.operations.rotation.secrets import rotate_secrets
+
+    return rotate_secrets
