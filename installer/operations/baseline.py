@@ -14,17 +14,24 @@ if TYPE_CHECKING:
     from installer.operations.context import OperationContext
     from installer.operations.summary import Summary
 
-# A site may do without the comparison, on all hosts or on one. What differed before would be forgotten: it is told.
+_SECONDS: Final = 3
+_STILL_AT_IT: Final = 124  # of timeout(1)
+# A site may do without the comparison, on all hosts or on one. What differed before would be forgotten: it is told. It
+# is a unit of its own, so that a slow host goes on by itself, and one where it fails shows it in `status`.
 _TAKE: Final = (
-    "p=/usr/local/sbin/sitewright-integrity; test -x $p || exit 0; "
-    "! systemctl is-failed --quiet sitewright-integrity.service || echo differed; exec $p --accept"
+    "p=/usr/local/sbin/sitewright-integrity u=sitewright-baseline.service; test -x $p || exit 0; "
+    "! systemctl is-failed --quiet sitewright-integrity.service || echo differed; "
+    "systemctl stop $u 2>/dev/null; systemctl reset-failed $u 2>/dev/null; "
+    f"timeout {_SECONDS} systemd-run --quiet --wait --unit=$u $p --accept; r=$?; "
+    f"test $r -ne {_STILL_AT_IT} || exit 0; exit $r"
 )
 
 
 def take_baseline(context: OperationContext, summary: Summary) -> None:
     """Let all hosts take their baseline at the same time.
 
-    A host that cannot is named and does not make the operation fail: its old baseline stays, and shows what changed.
+    Nobody waits for a slow one for more than a few seconds. A host that cannot is named and does not make the operation
+    fail: its old baseline stays, and shows what changed.
     """
     hosts = list(context.ssh)
     if not hosts:
@@ -56,6 +63,6 @@ def take_baseline(context: OperationContext, summary: Summary) -> None:
                 f"{host}: files were not as the baseline before; `journalctl -u sitewright-integrity` there lists them"
             )
         if "no baseline" in answer:
-            context.terminal.say(f"{host}: {answer}")
+            context.terminal.say(f"{host}: {answer.strip()} (`journalctl -u sitewright-baseline` there says why)")
     failed = any("no baseline" in answer for answer in said.values())
     summary.add_step("baseline", FAILED if failed else DONE, time.monotonic() - clock)
