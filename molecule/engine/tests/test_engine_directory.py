@@ -67,6 +67,11 @@ class Engine:
 
 @pytest.fixture(scope="module")
 def engine(host: Host) -> Engine:
+    """An engine that is up; another test may have stopped and started both."""
+    health = "curl --silent --fail --cacert /etc/sitewright/tls/ca.crt"
+    retried = "--retry 60 --retry-delay 1 --retry-all-errors --output /dev/null"
+    for name in ("app1", "app2"):
+        host.check_output(f"{health} {retried} {URL.replace('app1', name)}/actuator/health")
     return Engine(host)
 
 
@@ -158,6 +163,7 @@ def test_somebody_of_the_directory_logs_into_the_web_applications(engine: Engine
     assert engine.written()[-1]["user"] == "bruno"
 
 
+@pytest.mark.usefixtures("engine")
 def test_the_other_engine_asks_the_directory_as_well(host: Host) -> None:
     other = Host.get_host("ansible://app2", ansible_inventory=host.backend.ansible_inventory)
     curl = f"curl --silent --config - --cacert /etc/sitewright/tls/ca.crt {AS_PERSON} --write-out '%%{{http_code}}'"
