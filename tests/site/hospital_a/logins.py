@@ -42,7 +42,7 @@ def _redis(operator: Operator, vault: Mapping[str, str]) -> Iterator[tuple[str, 
 
 def _rabbitmq(operator: Operator, vault: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
     for user in ("admin", "worker", "monitor"):
-        command = f'printf %s "$SECRET" | rabbitmqctl --quiet authenticate_user {user}'
+        command = f'printf %s "$SECRET" | rabbitmqctl authenticate_user {user}'
         said = _with_secret(operator, "svc1", vault[f"vault_rabbitmq_{user}_password"], command)
         assert ("Success" in said) != ("failed to authenticate" in said), said
         yield f"rabbitmq {user}", "Success" in said

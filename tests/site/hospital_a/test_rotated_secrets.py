@@ -171,7 +171,6 @@ def test_every_secret_is_made_anew_without_a_failed_request_or_a_lost_instance(
     assert starter.started > SEVERAL
     assert _finished(operator, login, starter.run_name, starter.started) == starter.started
     assert _rest(operator, "GET", "/incident/count", login)["count"] == 0
-    assert result["seconds"] < LONGEST_SECONDS
 
     new = _require_new(operator, old, set(result["secrets_left"]))
     canaries = {value for vault in (old, new) for value in vault.values() if len(value) >= SEVERAL}
@@ -183,6 +182,7 @@ def test_every_secret_is_made_anew_without_a_failed_request_or_a_lost_instance(
     code, again, said = operator.install()
     assert code == 0, said
     assert again["changed"] == 0, [stage for stage in again["stages"] if stage["changed"]]
+    assert result["seconds"] < LONGEST_SECONDS
 
 
 @pytest.mark.long
@@ -195,7 +195,7 @@ def test_a_rotation_that_is_killed_goes_on_with_the_secrets_it_made(
     old = vault_values(operator)
     process = subprocess.Popen(_rotate(operator), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = Journal.of(operator.state)
-    while stage not in ((journal.last("secret-rotation") or journal.operations()[0]).begun):
+    while (operation := journal.unfinished()) is None or stage not in operation.begun:
         assert process.poll() is None, f"the rotation ended before {stage}"
         time.sleep(0.1)
     time.sleep(2)
