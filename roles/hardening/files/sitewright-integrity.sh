@@ -1,5 +1,5 @@
 #!/bin/sh
-{{ ansible_managed | comment }}
+# Managed by Sitewright, changes made here will be overwritten.
 # Prints which programs and settings of this host are not as they were when the last installation ended (exit code 1).
 #   sitewright-integrity            compare
 #   sitewright-integrity --accept   what is there now is right: take a new baseline
@@ -15,7 +15,11 @@ compare() {
     echo "there is no baseline yet: an installation that changes something takes one, or sitewright-integrity --accept" >&2
     return 3
   fi
-  aide --check --config="$config" || { [ $? -lt 14 ] && return 1 || return 2; }
+  aide --check --config="$config"
+  answer=$?
+  # Up to 7 it is the sum of what was found: new, gone, changed.
+  [ "$answer" -le 7 ] || return 2
+  [ "$answer" -eq 0 ]
 }
 
 accept() {
