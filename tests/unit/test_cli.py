@@ -68,6 +68,8 @@ def test_only_verbs_that_work_are_shown() -> None:
         "rehearse list",
         "rehearse run",
         "rehearse up",
+        "rotate",
+        "rotate certificates",
         "status",
         "verify",
     ]
