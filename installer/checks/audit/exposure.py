@@ -19,6 +19,7 @@ MOST: Final = 1.6
 # What must do more than others, with what it cannot do without.
 ALLOWED: Final[Mapping[str, float]] = {
     "keepalived.service": 2.5,  # sets addresses, sends raw packets
+    "auditd.service": 1.9,  # takes the kernel's records
     "chrony.service": 1.9,  # sets the clock
     "ssh.service": 6.0,  # lets people in, who may become root
 }
