@@ -101,14 +101,15 @@ def database_start(operator: Operator, host: str) -> str:
 
 
 @contextmanager
-def user_asking(operator: Operator, process: str = "") -> Iterator[dict[str, Any]]:
+def user_asking(operator: Operator, process: str = "", *, login: str = "") -> Iterator[dict[str, Any]]:
     """One who asks every 100 ms through the virtual address as long as the block runs; then what became of it.
 
     Args:
         operator: Whose site it is.
         process: Key of a process of which he starts an instance every second.
+        login: His name and password with a colon between; the administrator's without.
     """
-    login = f"admin:{vault_values(operator)['vault_engine_admin_password']}"
+    login = login or f"admin:{vault_values(operator)['vault_engine_admin_password']}"
     words = [sys.executable, str(ROOT / "tests" / "site" / "load.py"), "10.20.0.10", "workflow.hospital-a.internal"]
     words += [
         str(operator.state / "pki" / "ca.crt"),

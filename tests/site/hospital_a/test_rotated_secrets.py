@@ -9,8 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -19,7 +17,7 @@ from installer.errors import ConfigurationError
 from installer.pki import open_authority
 from installer.stages.journal import Journal
 from tests.site.conftest import ROOT, Operator
-from tests.site.hospital_a.conftest import ArgvWatcher, vault_values
+from tests.site.hospital_a.conftest import ArgvWatcher, user_asking, vault_values
 from tests.site.hospital_a.logins import logins
 
 WARD, WARD_PASSWORD = "ward", "a ward's own, 1 of the hospital"
@@ -85,22 +83,6 @@ class Starter(threading.Thread):
             self.start_one()
 
 
-@contextmanager
-def _user(operator: Operator, login: str) -> Iterator[dict[str, Any]]:
-    """One who asks every 100 ms through the virtual address as long as the block runs; then what became of it."""
-    words = [sys.executable, str(ROOT / "tests" / "site" / "load.py"), "10.20.0.10", "workflow.hospital-a.internal"]
-    words += [str(operator.state / "pki" / "ca.crt"), "/engine-rest/process-definition/count"]
-    argv = operator.argv("rehearse", "run", "--inventory", operator.inventory, "--", *words)
-    account: dict[str, Any] = {}
-    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        process.stdin.write(login + "\n")
-        process.stdin.flush()
-        yield account
-        said, _ = process.communicate(timeout=60)
-    account.update(json.loads(said))
-
-
 def _rotate(operator: Operator) -> list[str]:
     return operator.argv("rotate", "secrets", "--inventory", operator.inventory, "--rehearse", "--output", "json")
 
@@ -156,7 +138,7 @@ def test_every_secret_is_made_anew_without_a_failed_request_or_a_lost_instance(
         starter.start_one()
     watcher.start()
     starter.start()
-    with _user(operator, login) as account:
+    with user_asking(operator, login=login) as account:
         ended = subprocess.run(_rotate(operator), cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
     watcher.stopped.set()
     starter.ended.set()
